@@ -1,0 +1,49 @@
+# What people run by hand and what CI runs are the same targets.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test check fmt lint proto mutants engines bench gen clean
+
+CARGO ?= cargo
+BUF := $(firstword $(wildcard tests/browser/node_modules/.bin/buf) $(shell command -v buf))
+
+help: ## show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: ## everything in one process on embedded storage, with the web client and people to talk to
+	$(CARGO) run --locked -p viberchat-cli -- dev
+
+test: ## all tests; says what it skips, and why
+	$(CARGO) test --locked --workspace
+	@bash tests/engines/sdk-test.sh
+
+check: fmt-check lint proto test ## what CI runs: format, lints, protocol, tests
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+fmt-check:
+	$(CARGO) fmt --all --check
+
+lint: ## clippy, warnings are errors
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+proto: ## buf lint
+	@if [ -n "$(BUF)" ]; then cd proto && $(abspath $(BUF)) lint && echo "buf lint: ok"; \
+	elif [ "$${VIBERCHAT_TEST_REQUIRE_ENGINES:-}" = 1 ]; then echo "buf is missing (make engines)" >&2; exit 1; \
+	else echo "SKIPPED: buf lint, no buf (make engines)"; fi
+
+mutants: ## plant each known bug and see the checker find it
+	$(CARGO) test --locked -p viberchat-tests --test mutants -- --include-ignored --nocapture
+
+engines: ## install what the tests can use: Chromium, Node.js, buf
+	bash tests/engines/install.sh
+
+bench: ## latency, throughput and memory, each beside its floor
+	$(CARGO) run --locked --release -p viberchat-cli -- bench
+
+gen: ## write the generated pages and schemas anew
+	VIBERCHAT_GENERATE=1 $(CARGO) test --locked --workspace generated
+
+clean:
+	$(CARGO) clean
