@@ -1,1 +1,31 @@
-//! viberchat-kit
+//! What at least two services of ViberChat need, and no chat noun beyond ids and error reasons.
+//!
+//! Map:
+//! - [`id`] the names of users, conversations, messages and requests, and randomness; [`clock`] time. Both are parameters.
+//! - [`error`] the one list of reasons and the one mapping to and from gRPC.
+//! - [`auth`] who calls and what they may call: tokens, the access table, the layer in front of every server, streams.
+//! - [`rpc`] the transport of generated clients, in this process and over the network.
+//! - [`keys`] the secrets of a deployment; [`page`] page tokens made with them.
+//! - [`config`], [`telemetry`], [`lifecycle`] what a process needs before it serves.
+//! - [`fault`] mutants, kill points and the SQLite file layer of tests; asleep without the feature `testing`.
+//!
+//! What kit refuses: malformed ids in `id` and `keys`, callers in `auth::access` (the rules), `auth::layer` (metadata)
+//! and `auth::token` (tokens), page tokens in `page`, unknown or malformed configuration in `config`.
+//!
+//! Invariants: nothing here reads the machine's clock or randomness except through `clock` and `id`; nothing is spawned
+//! except by `lifecycle`; what is refused is refused by default; no secret, token or message text is logged.
+
+#![cfg_attr(not(feature = "testing"), forbid(unsafe_code))]
+#![cfg_attr(feature = "testing", deny(unsafe_code))]
+
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod fault;
+pub mod id;
+pub mod keys;
+pub mod lifecycle;
+pub mod page;
+pub mod rpc;
+pub mod telemetry;

@@ -1,0 +1,105 @@
+//! One client transport for services in this process and elsewhere.
+//!
+//! Map: [`Channel`] is what generated clients are built on; `in_process` calls a server without a socket, `remote` over
+//! HTTP/2, `late` lets services that call each other be built one after the other; `streamed` says where the context
+//! stands in each streamed request.
+//!
+//! Invariants: a call means the same in both shapes, deadlines included; a `Status` of another service is never passed
+//! on as it came, but through [`Error::from_status`].
+
+mod in_process;
+mod late;
+mod outbound;
+mod remote;
+mod streamed;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::Service;
+
+pub use late::LateBinding;
+pub use outbound::{for_caller, on_behalf_of, with_deadline};
+pub use remote::{ServiceToken, TokenSource};
+
+use crate::auth::ServiceIdentity;
+use crate::error::Error;
+
+/// For outbound calls whose caller gave no deadline.
+pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
+
+type Response = http::Response<Body>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response, BoxError>> + Send>>;
+
+/// What lies behind a channel.
+trait Transport: Send + Sync {
+    fn call(&self, request: http::Request<Body>) -> ResponseFuture;
+}
+
+/// The transport of generated clients: `MessageServiceClient::new(channel)`. Cheap to clone.
+#[derive(Clone)]
+pub struct Channel(Arc<dyn Transport>);
+
+impl Channel {
+    /// Calls `server` in this process, as `identity`: no socket, no task, no token. `server` is a tonic server or
+    /// `Routes` behind [`crate::auth::AuthLayer`].
+    pub fn in_process<S>(server: S, identity: ServiceIdentity) -> Self
+    where
+        S: Service<http::Request<Body>, Response = Response, Error = std::convert::Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        Self(Arc::new(in_process::InProcess::new(server, identity)))
+    }
+
+    /// Calls `uri` over HTTP/2 with a service token. Connects at the first call, and again whenever it has to.
+    ///
+    /// # Errors
+    /// When `uri` is none.
+    pub fn connect(uri: &str, token: TokenSource) -> Result<Self, tonic::transport::Error> {
+        Ok(Self(Arc::new(remote::Remote::new(uri, token)?)))
+    }
+
+    /// A channel whose server comes later; calls before that answer UNAVAILABLE, not attempted.
+    pub fn late() -> (Self, LateBinding) {
+        let (transport, binding) = late::late();
+        (Self(transport), binding)
+    }
+}
+
+impl Service<http::Request<Body>> for Channel {
+    type Response = Response;
+    type Error = BoxError;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> ResponseFuture {
+        self.0.call(request)
+    }
+}
+
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Channel")
+    }
+}
+
+/// The last step of a handler: an error becomes a status, and a defect leaves a trace.
+pub fn into_status(error: Error) -> Status {
+    if error.reason.code() == Code::Internal {
+        tracing::debug!(reason = %error.reason, outcome = %error.outcome, "call failed");
+    }
+    Status::from(error)
+}

@@ -1,0 +1,105 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use parking_lot::Mutex;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::transport::Endpoint;
+use tower::Service;
+
+use super::{ResponseFuture, Transport};
+use crate::auth::{Scope, TokenSigner};
+use crate::clock::{SharedClock, Timestamp};
+use crate::error::{Error, Result};
+
+/// Gives the token of the calling service, anew for each call.
+pub type TokenSource = Arc<dyn Fn() -> Result<String> + Send + Sync>;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Each HTTP/2 connection has one lock; a second one carries almost twice the calls.
+const CONNECTIONS: usize = 2;
+
+/// A server elsewhere.
+pub(super) struct Remote {
+    connections: [tonic::transport::Channel; CONNECTIONS],
+    next: AtomicUsize,
+    token: TokenSource,
+}
+
+impl Remote {
+    pub(super) fn new(uri: &str, token: TokenSource) -> std::result::Result<Self, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(uri.to_owned())?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .tcp_nodelay(true);
+        let connections = std::array::from_fn(|_| endpoint.connect_lazy());
+        Ok(Self { connections, next: AtomicUsize::new(0), token })
+    }
+
+    fn authorization(&self) -> Result<HeaderValue> {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", (self.token)()?)).map_err(Error::internal)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+impl Transport for Remote {
+    fn call(&self, mut request: http::Request<Body>) -> ResponseFuture {
+        match self.authorization() {
+            Ok(value) => request.headers_mut().insert(AUTHORIZATION, value),
+            Err(error) => return Box::pin(std::future::ready(Ok(Status::from(error).into_http()))),
+        };
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
+        let mut connection = self.connections[turn].clone();
+        Box::pin(async move {
+            std::future::poll_fn(|cx| connection.poll_ready(cx)).await?;
+            Ok(connection.call(request).await?)
+        })
+    }
+}
+
+/// The token of a service, signed anew when half of its time is over.
+pub struct ServiceToken {
+    signer: TokenSigner,
+    name: String,
+    scopes: Vec<Scope>,
+    ttl: Duration,
+    clock: SharedClock,
+    current: Mutex<Option<(String, Timestamp)>>,
+}
+
+impl ServiceToken {
+    /// For the service `name`.
+    pub fn new(signer: TokenSigner, name: &str, scopes: &[Scope], ttl: Duration, clock: SharedClock) -> Self {
+        Self { signer, name: name.to_owned(), scopes: scopes.to_vec(), ttl, clock, current: Mutex::new(None) }
+    }
+
+    /// A token with at least half of its time left.
+    ///
+    /// # Errors
+    /// As [`TokenSigner::sign_service`].
+    pub fn get(&self) -> Result<String> {
+        let now = self.clock.now();
+        let mut current = self.current.lock();
+        if let Some((token, renew_at)) = current.as_ref()
+            && now < *renew_at
+        {
+            return Ok(token.clone());
+        }
+        let token = self.signer.sign_service(&self.name, &self.scopes, self.ttl)?;
+        *current = Some((token.clone(), now.saturating_add(self.ttl / 2)));
+        Ok(token)
+    }
+
+    /// For [`super::Channel::connect`].
+    pub fn into_source(self) -> TokenSource {
+        Arc::new(move || self.get())
+    }
+}
