@@ -126,3 +126,7 @@ fn parse_kill_point(text: &str) -> Option<(String, u64)> {
     assert!(is_listed(KILL_POINTS, name), "{KILL_POINT_VARIABLE} names no kill point: {name}");
     Some((name.to_owned(), pass.unwrap_or_else(|| panic!("{KILL_POINT_VARIABLE} counts passes from 1: {text}"))))
 }
+
+#[cfg(feature = "testing")]
+#[cfg(test)]
+mod tests;

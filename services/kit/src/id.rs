@@ -3,8 +3,7 @@
 //! Ids never order anything, only `seq` does. That new ids begin with a time is for the stores' sake.
 
 mod entropy;
-mod request;
-mod user;
+mod text;
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,8 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 pub use entropy::{Entropy, SeededEntropy, SharedEntropy, SystemEntropy};
-pub use request::RequestId;
-pub use user::UserId;
+pub use text::{RequestId, UserId};
 
 use crate::clock::{Clock, Timestamp};
 
@@ -164,18 +162,6 @@ fn parse_hyphenated(text: &str) -> Result<Uuid, InvalidId> {
         return Err(InvalidId::NotAUuid);
     }
     Uuid::try_parse(text).map_err(|_| InvalidId::NotAUuid)
-}
-
-fn check_text(text: &str, bytes_max: usize) -> Result<(), InvalidId> {
-    if text.is_empty() {
-        Err(InvalidId::Empty)
-    } else if text.len() > bytes_max {
-        Err(InvalidId::TooLong(bytes_max))
-    } else if text.chars().any(char::is_control) {
-        Err(InvalidId::ControlCharacter)
-    } else {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -103,3 +103,6 @@ pub fn into_status(error: Error) -> Status {
     }
     Status::from(error)
 }
+
+#[cfg(test)]
+mod tests;

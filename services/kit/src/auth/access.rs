@@ -143,3 +143,6 @@ impl MethodTable {
         self.0.values().copied()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,8 @@ pub const ON_BEHALF_OF: &str = "viberchat-on-behalf-of";
 pub const ON_BEHALF_OF_BIN: &str = "viberchat-on-behalf-of-bin";
 
 const TRACEPARENT: &str = "traceparent";
-const TRACEPARENT_BYTES_MAX: usize = 128;
+/// The format of today has 55.
+pub(super) const TRACEPARENT_BYTES_MAX: usize = 128;
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 const GRPC_TIMEOUT_DIGITS_MAX: usize = 8;
 const BEARER: &str = "Bearer ";

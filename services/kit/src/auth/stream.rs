@@ -10,7 +10,7 @@ use viberchat_proto::types::v1::RequestContext;
 
 use super::access::MethodRule;
 use super::context::CallContext;
-use super::layer::TokenEnd;
+use super::layer::{TRACEPARENT_BYTES_MAX, TokenEnd};
 use crate::error::{Error, Reason, Result};
 use crate::id::UserId;
 
@@ -142,7 +142,8 @@ fn deadline(context: Option<&RequestContext>) -> Option<Instant> {
 }
 
 fn traceparent(context: Option<&RequestContext>) -> Option<String> {
-    context.map(|context| context.traceparent.as_str()).filter(|text| !text.is_empty()).map(str::to_owned)
+    let text = &context?.traceparent;
+    (1..=TRACEPARENT_BYTES_MAX).contains(&text.len()).then(|| text.clone())
 }
 
 impl<T> std::fmt::Debug for AuthorizedStream<T> {

@@ -68,7 +68,10 @@ impl Error {
             // tonic answers CANCELLED, not DEADLINE_EXCEEDED, when its own timer ends a call.
             Code::DeadlineExceeded | Code::Cancelled => (Reason::DeadlineExceeded, "the call did not end in time"),
             Code::Unavailable => (Reason::StoreUnavailable, "a service that is needed cannot be reached"),
-            _ => (Reason::Internal, super::INTERNAL_MESSAGE),
+            _ => {
+                tracing::warn!(?code, "a service answered with an error that is not ours");
+                (Reason::Internal, super::INTERNAL_MESSAGE)
+            }
         };
         Self::new(reason, message).with_outcome(Outcome::Unknown)
     }

@@ -72,3 +72,20 @@ fn install(format: LogFormat, filter: EnvFilter) -> LogHandle {
 fn parse(filter: &str) -> Result<EnvFilter, InvalidFilter> {
     EnvFilter::builder().parse(filter).map_err(|error| InvalidFilter(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_changes_while_it_runs_and_nonsense_changes_nothing() {
+        let handle = init_logs(LogFormat::Text, "warn").unwrap();
+        assert_eq!(handle.filter().as_deref(), Some("warn"));
+        let again = init_logs(LogFormat::Json, "info,viberchat_kit=debug").unwrap();
+        let set = handle.filter().unwrap();
+        assert!(set.contains("info") && set.contains("viberchat_kit=debug"), "{set}");
+        assert!(again.set_filter("a=b=c").is_err());
+        assert!(init_logs(LogFormat::Text, "viberchat_kit=loud").is_err());
+        assert_eq!(handle.filter().unwrap(), set);
+    }
+}
