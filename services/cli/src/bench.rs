@@ -1,0 +1,197 @@
+//! `viberchat bench`: latency, throughput and memory, each beside the least that the same work costs.
+//!
+//! It starts the server as a child process of this executable, speaks the real protocols to it over loopback, and stops by
+//! itself. Server and floors run on one core, the load on another.
+//!
+//! Map: `w1`, `w3`, `w5`, `inbox` are the workloads; `server` and `seed` what is measured and what it holds; `client` a
+//! session; `floor` the floors; `order` checks what came; `sample` histograms and series; `report` the table and the verdicts;
+//! `machine` what the figures were taken on.
+//!
+//! Invariants: latency counts from the intended time of a send; a run that lost an entry or got one out of its place has no
+//! figure; every wait has an end; only processes that it started are ended.
+
+mod client;
+mod floor;
+mod inbox;
+mod machine;
+mod order;
+mod report;
+mod sample;
+mod seed;
+mod server;
+mod w1;
+mod w3;
+mod w5;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+use self::floor::FloorKind;
+use self::machine::{Machine, Pinning};
+use self::report::Report;
+use self::server::Deployment;
+
+/// No bench takes longer.
+const BENCH_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// What is measured, and how thoroughly.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only these
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Name::ALL)]
+    only: Vec<Name>,
+    /// Runs of each; the table has median and range
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    runs: u32,
+    /// Two short runs and 500 sockets: whether it works, not how well
+    #[arg(long)]
+    quick: bool,
+    /// Idle sockets of w5 [default: 5000, or 500 with --quick]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    sockets: Option<u32>,
+    /// Write the figures as JSON, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Where to put the data, in a folder that is removed at the end [default: the temporary folder, unless it is in memory]
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    /// Measure the server of another executable
+    #[arg(long, value_name = "FILE")]
+    server: Option<PathBuf>,
+    /// Run as a floor: what the bench starts beside the server
+    #[arg(long, value_enum, hide = true)]
+    floor: Option<FloorKind>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Name {
+    /// One message in flight: latency
+    W1,
+    /// One conversation, 16 senders: throughput
+    W3,
+    /// Idle sockets: memory and CPU
+    W5,
+    /// A user with 10,000 conversations
+    Inbox,
+}
+
+impl Name {
+    const ALL: [Self; 4] = [Self::W1, Self::W3, Self::W5, Self::Inbox];
+}
+
+/// What every workload needs.
+struct Bench {
+    plan: Plan,
+    program: PathBuf,
+    folder: TempDir,
+    pinning: Pinning,
+    machine: Machine,
+}
+
+struct Plan {
+    runs: u32,
+    quick: bool,
+    sockets: usize,
+}
+
+impl Bench {
+    fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Measures, prints the table, and writes the JSON file.
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    if let Some(kind) = args.floor {
+        return floor::serve(kind, &args.folder.context("a floor needs --folder")?);
+    }
+    let mut pinning = Pinning::plan();
+    pinning.pin_load();
+    let folder = data_folder(args.folder.as_deref())?;
+    let plan = Plan {
+        runs: if args.quick { args.runs.min(2) } else { args.runs },
+        quick: args.quick,
+        sockets: args.sockets.unwrap_or(if args.quick { 500 } else { 5_000 }) as usize,
+    };
+    let program = args.server.map_or_else(std::env::current_exe, Ok)?;
+    let bench = Bench { plan, program, machine: Machine::read(folder.path()), folder, pinning };
+    // One thread: the load has one core.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(async {
+        tokio::select! {
+            report = tokio::time::timeout(BENCH_TIMEOUT, measure(bench, &args.only)) => report.context("it took too long")?,
+            interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| anyhow::bail!("interrupted"))?,
+        }
+    })?;
+    println!("{}", report.table());
+    match args.json {
+        None => Ok(()),
+        Some(file) => std::fs::write(&file, report.json()?).with_context(|| format!("cannot write {}", file.display())),
+    }
+}
+
+/// Where the load keeps data: on a disk, if there is one.
+fn data_folder(wanted: Option<&Path>) -> anyhow::Result<TempDir> {
+    let temporary = std::env::temp_dir();
+    let in_memory = matches!(machine::file_system_of(&temporary).as_str(), "tmpfs" | "ramfs");
+    let parent = match wanted {
+        Some(folder) => folder,
+        None if in_memory => Path::new("."),
+        None => &temporary,
+    };
+    TempDir::with_prefix_in("viberchat-bench-", parent).with_context(|| format!("cannot write to {}", parent.display()))
+}
+
+async fn measure(bench: Bench, only: &[Name]) -> anyhow::Result<Report> {
+    let mut workloads = Vec::new();
+    for name in Name::ALL.into_iter().filter(|name| only.contains(name)) {
+        eprintln!("measuring {name:?} …");
+        let workload = match name {
+            Name::W1 | Name::W3 => {
+                let folder = bench.folder().join(format!("{name:?}"));
+                let server = Deployment::create(&bench.program, &folder, &bench.pinning)?.start().await?;
+                let measured = match name {
+                    Name::W1 => w1::run(&bench, &server).await,
+                    _ => w3::run(&bench, &server).await,
+                };
+                server.stop().await?;
+                measured
+            }
+            Name::W5 => w5::run(&bench).await,
+            Name::Inbox => inbox::run(&bench).await,
+        };
+        workloads.push(workload.with_context(|| format!("{name:?}"))?);
+    }
+    let Bench { plan, pinning, machine, .. } = bench;
+    let Plan { runs, quick, .. } = plan;
+    Ok(Report { version: env!("CARGO_PKG_VERSION"), machine, pinning, runs, quick, workloads })
+}
+
+/// Waits for the moment, exactly: a timer's tick is longer than what is measured, so the last of it is spent turning.
+async fn pace(moment: Instant) {
+    const TICKS: Duration = Duration::from_millis(2);
+    if let Some(long_before) = moment.checked_sub(TICKS) {
+        tokio::time::sleep_until(long_before.into()).await;
+    }
+    while Instant::now() < moment {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A reading once it has stayed the same for half a second, or the last one after 15.
+async fn settled(read: impl Fn() -> anyhow::Result<u64>) -> anyhow::Result<u64> {
+    let (mut last, mut same) = (read()?, 0);
+    for _ in 0..150 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let now = read()?;
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        if same == 5 {
+            break;
+        }
+    }
+    Ok(last)
+}

@@ -1,0 +1,146 @@
+//! The least that the same work costs. It runs in a child process on the server's core, like the server.
+//!
+//! Map: `work` is the child, this file the parent's side. The child ends when its standard input does, so it never
+//! outlives its parent.
+
+mod work;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::machine::Pinning;
+
+/// What the child does. For the parent only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum FloorKind {
+    /// Echoes, synced writes, group appends: one plain thread.
+    Blocking,
+    /// Accepts connections and waits for bytes.
+    Tcp,
+    /// Accepts WebSockets and waits for frames.
+    WebSocket,
+}
+
+pub(crate) use work::serve;
+
+/// What the blocking child is asked for; the first byte of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Work {
+    Echo = b'e',
+    SyncedEcho = b's',
+    Transfer = b't',
+    SqliteGroups = b'q',
+    FileGroups = b'f',
+}
+
+impl Work {
+    const ALL: [Self; 5] = [Self::Echo, Self::SyncedEcho, Self::Transfer, Self::SqliteGroups, Self::FileGroups];
+}
+
+/// Far above anything that is asked: a floor that hangs fails the run.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A child process that does the least.
+pub(crate) struct FloorProcess {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl FloorProcess {
+    /// Starts it; what it writes goes to `folder`.
+    pub(crate) fn start(kind: FloorKind, folder: &Path, pinning: &Pinning) -> anyhow::Result<Self> {
+        let name = clap::ValueEnum::to_possible_value(&kind).context("the floor has a name")?;
+        let mut child = pinning
+            .server_command(&std::env::current_exe()?)
+            .args(["bench", "--floor", name.get_name(), "--folder"])
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("the floor process does not start")?;
+        let mut line = String::new();
+        let stdout = child.stdout.take().context("the floor's output is piped")?;
+        BufReader::new(stdout).read_line(&mut line)?;
+        let address = line.trim().parse().with_context(|| format!("the floor process said {line:?}"));
+        Ok(Self { address: address.inspect_err(|_| drop(child.kill()))?, child })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for FloorProcess {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A connection to the blocking child. Calls block the load's thread: nothing else runs meanwhile.
+pub(crate) struct BlockingFloor {
+    stream: TcpStream,
+    answer: Vec<u8>,
+    // Ends with the connection.
+    _process: FloorProcess,
+}
+
+impl BlockingFloor {
+    pub(crate) fn start(folder: &Path, pinning: &Pinning) -> anyhow::Result<Self> {
+        let process = FloorProcess::start(FloorKind::Blocking, folder, pinning)?;
+        let stream = TcpStream::connect(process.address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        Ok(Self { stream, answer: Vec::new(), _process: process })
+    }
+
+    /// The bytes there and back.
+    pub(crate) fn echo(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.ask(Work::Echo, 0, bytes)
+    }
+
+    /// The bytes there, appended to a file and synced, and back.
+    pub(crate) fn synced_echo(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.ask(Work::SyncedEcho, 0, bytes)
+    }
+
+    /// The bytes there, and so many back.
+    pub(crate) fn transfer(&mut self, bytes: &[u8], back: u32) -> anyhow::Result<()> {
+        self.ask(Work::Transfer, back, bytes)
+    }
+
+    /// Entries a second that SQLite takes in transactions of 64, synced.
+    pub(crate) fn sqlite_groups(&mut self, time: Duration) -> anyhow::Result<f64> {
+        self.rate(Work::SqliteGroups, time)
+    }
+
+    /// Entries a second that a plain file takes in writes of 64, synced.
+    pub(crate) fn file_groups(&mut self, time: Duration) -> anyhow::Result<f64> {
+        self.rate(Work::FileGroups, time)
+    }
+
+    fn rate(&mut self, work: Work, time: Duration) -> anyhow::Result<f64> {
+        self.ask(work, u32::try_from(time.as_millis())?, &[])?;
+        Ok(f64::from_be_bytes(self.answer[..].try_into().context("the floor answers with a number")?))
+    }
+
+    /// Work, a number and bytes; the answer is bytes. All in one write, as a frame is.
+    fn ask(&mut self, work: Work, number: u32, bytes: &[u8]) -> anyhow::Result<()> {
+        let mut request = vec![work as u8];
+        request.extend(number.to_be_bytes());
+        request.extend(u32::try_from(bytes.len())?.to_be_bytes());
+        request.extend(bytes);
+        self.stream.write_all(&request)?;
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length)?;
+        self.answer.resize(u32::from_be_bytes(length) as usize, 0);
+        self.stream.read_exact(&mut self.answer)?;
+        Ok(())
+    }
+}

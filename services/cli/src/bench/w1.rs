@@ -1,0 +1,216 @@
+//! W1: two users in a direct, one message in flight: send → durable ack, send → delivery at the other.
+//!
+//! Rounds of floor, product, floor follow each other within each run, so that a slow moment of the disk meets all.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use viberchat_proto::conversation::v1::GetOrCreateDirectConversationRequest;
+
+use super::client::{ANSWER_TIMEOUT, Client, Incoming, Push, Reply, Request};
+use super::floor::BlockingFloor;
+use super::order::{self, Observer};
+use super::report::{Better, Row, Workload};
+use super::sample::{Faults, Latencies, Series};
+use super::server::Server;
+use super::{Bench, pace};
+
+const ROUNDS: u32 = 4;
+/// Slow enough that a disk of some milliseconds keeps up: what waits for its turn is counted as latency.
+const INTERVAL: Duration = Duration::from_millis(5);
+const WARM_UP: u32 = 50;
+
+/// The floor of the reference machine, in milliseconds.
+const REFERENCE_FLOOR_MS: f64 = 0.22;
+
+pub(crate) async fn run(bench: &Bench, server: &Server) -> anyhow::Result<Workload> {
+    let mut floor = BlockingFloor::start(bench.folder(), &bench.pinning)?;
+    let mut pair = Pair::connect(server).await?;
+    pair.exchange_all(WARM_UP, &mut Measured::new()).await?;
+    let (mut series, mut faults) = (Figures::default(), Faults::default());
+    for _ in 0..bench.plan.runs {
+        let mut measured = Measured::new();
+        for _ in 0..ROUNDS {
+            let count = if bench.plan.quick { 50 } else { 250 };
+            let bytes = pair.frame_bytes()?;
+            exchange_floor(count, &mut measured.synced, || floor.synced_echo(&bytes)).await?;
+            pair.exchange_all(count, &mut measured).await?;
+            exchange_floor(count, &mut measured.socket, || floor.echo(&bytes)).await?;
+        }
+        series.push(&measured);
+    }
+    faults.add(&pair.end());
+    Ok(series.workload(faults))
+}
+
+/// Latencies of one run.
+struct Measured {
+    ack: Latencies,
+    delivery: Latencies,
+    beyond_ack: Latencies,
+    synced: Latencies,
+    socket: Latencies,
+}
+
+impl Measured {
+    fn new() -> Self {
+        Self {
+            ack: Latencies::new(),
+            delivery: Latencies::new(),
+            beyond_ack: Latencies::new(),
+            synced: Latencies::new(),
+            socket: Latencies::new(),
+        }
+    }
+}
+
+/// Sender, receiver, and what both have seen.
+struct Pair {
+    sender: Client,
+    receiver: Client,
+    conversation: String,
+    sent: u64,
+    at_sender: Observer,
+    at_receiver: Observer,
+}
+
+impl Pair {
+    async fn connect(server: &Server) -> anyhow::Result<Self> {
+        let mut sender = Client::connect(server.http, "w1-alice", &server.token("w1-alice")?, false).await?;
+        let mut receiver = Client::connect(server.http, "w1-bob", &server.token("w1-bob")?, false).await?;
+        sender.ready().await?;
+        receiver.ready().await?;
+        let request = GetOrCreateDirectConversationRequest { peer_user_id: "w1-bob".to_owned() };
+        let Some(Reply::StartDirect(direct)) = sender.call(Request::StartDirect(request)).await? else {
+            bail!("start_direct has another answer");
+        };
+        let conversation = direct.conversation.context("start_direct has a conversation")?.conversation_id;
+        let (at_sender, at_receiver) = (Observer::after(0, 1), Observer::after(0, 1));
+        Ok(Self { sender, receiver, conversation, sent: 0, at_sender, at_receiver })
+    }
+
+    /// The bytes that the next send puts on the wire, for the floor.
+    fn frame_bytes(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(serde_json::to_vec(&order::message(&self.conversation, 0, self.sent, self.sent))?)
+    }
+
+    async fn exchange_all(&mut self, count: u32, measured: &mut Measured) -> anyhow::Result<()> {
+        let start = Instant::now();
+        for turn in 0..count {
+            let intended = start + INTERVAL * turn;
+            pace(intended).await;
+            let (ack, delivery) = tokio::time::timeout(ANSWER_TIMEOUT, self.exchange())
+                .await
+                .context("a message was not acknowledged and delivered in time")??;
+            measured.ack.record(ack - intended);
+            measured.delivery.record(delivery - intended);
+            measured.beyond_ack.record(delivery.saturating_duration_since(ack));
+        }
+        Ok(())
+    }
+
+    /// One message; returns when its ack and its delivery came.
+    async fn exchange(&mut self) -> anyhow::Result<(Instant, Instant)> {
+        let request = order::message(&self.conversation, 0, self.sent, self.at_receiver.head());
+        let id = self.sender.send(Request::Send(request)).await?;
+        self.sent += 1;
+        let (mut acked, mut delivered) = (None, None);
+        loop {
+            if let (Some(acked), Some(delivered)) = (acked, delivered) {
+                return Ok((acked, delivered));
+            }
+            tokio::select! {
+                incoming = self.sender.next() => match incoming? {
+                    Incoming::Reply(answered, Some(Reply::Send(_))) if answered == id => acked = Some(Instant::now()),
+                    Incoming::Push(Push::Entry(entry)) => self.at_sender.observe(&entry),
+                    Incoming::Push(_) => {}
+                    other => bail!("a send was answered with {other:?}"),
+                },
+                incoming = self.receiver.next() => match incoming? {
+                    Incoming::Push(Push::Entry(entry)) => {
+                        delivered = Some(Instant::now());
+                        self.at_receiver.observe(&entry);
+                    }
+                    Incoming::Push(_) => {}
+                    other => bail!("the receiver got {other:?}"),
+                },
+            }
+        }
+    }
+
+    fn end(self) -> Faults {
+        let mut faults = self.at_receiver.end(self.sent);
+        // The sender's own copy of the last entry may still be under way.
+        faults.add(&Faults { disordered: self.at_sender.faults.disordered, ..Faults::default() });
+        faults
+    }
+}
+
+async fn exchange_floor(
+    count: u32,
+    latencies: &mut Latencies,
+    mut exchange: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let start = Instant::now();
+    for turn in 0..count {
+        let intended = start + INTERVAL * turn;
+        pace(intended).await;
+        exchange()?;
+        latencies.record(intended.elapsed());
+    }
+    Ok(())
+}
+
+/// Each figure over the runs.
+#[derive(Default)]
+struct Figures {
+    ack_p50: Series,
+    ack_p99: Series,
+    delivery_p50: Series,
+    delivery_p99: Series,
+    beyond_ack_p50: Series,
+    synced_p50: Series,
+    synced_p99: Series,
+    socket_p50: Series,
+    messages: u64,
+}
+
+impl Figures {
+    fn push(&mut self, measured: &Measured) {
+        self.ack_p50.push(measured.ack.percentile_ms(50.0));
+        self.ack_p99.push(measured.ack.percentile_ms(99.0));
+        self.delivery_p50.push(measured.delivery.percentile_ms(50.0));
+        self.delivery_p99.push(measured.delivery.percentile_ms(99.0));
+        self.beyond_ack_p50.push(measured.beyond_ack.percentile_ms(50.0));
+        self.synced_p50.push(measured.synced.percentile_ms(50.0));
+        self.synced_p99.push(measured.synced.percentile_ms(99.0));
+        self.socket_p50.push(measured.socket.percentile_ms(50.0));
+        self.messages += measured.ack.count();
+    }
+
+    fn workload(self, faults: Faults) -> Workload {
+        const SYNCED: &str = "echo + synced write";
+        let ratio = Some(0.35 / REFERENCE_FLOOR_MS);
+        let rows = vec![
+            Row::new("ack p50", "ms").result(self.ack_p50).floor(SYNCED, self.synced_p50.clone()).target(
+                Better::Lower,
+                0.35,
+                ratio,
+            ),
+            Row::new("ack p99", "ms").result(self.ack_p99).floor(SYNCED, self.synced_p99.clone()).target(
+                Better::Lower,
+                1.0,
+                None,
+            ),
+            Row::new("delivery p50", "ms").result(self.delivery_p50).floor(SYNCED, self.synced_p50),
+            Row::new("delivery p99", "ms").result(self.delivery_p99).floor(SYNCED, self.synced_p99),
+            Row::new("delivery after the ack p50", "ms")
+                .result(self.beyond_ack_p50)
+                .floor("echo, not durable", self.socket_p50)
+                .target(Better::Lower, 0.1, None),
+        ];
+        let what = "a direct over two sockets, one message in flight, 200 bytes, durable".to_owned();
+        let notes = vec![format!("{} messages, one intended each {} ms", self.messages, INTERVAL.as_millis())];
+        Workload { id: "W1", what, rows, faults, notes }
+    }
+}
