@@ -46,7 +46,18 @@ pub fn load<T>(file: Option<&Path>, flags: impl Serialize) -> Result<T, ConfigEr
 where
     T: DeserializeOwned + Serialize + Default,
 {
-    load_with(file, std::env::vars(), flags)
+    load_with(file, variables()?, flags)
+}
+
+/// Our variables. Those of others may hold any bytes.
+fn variables() -> Result<Vec<(String, String)>, ConfigError> {
+    let ours = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let ours = ours.filter(|(name, _)| name.starts_with(VARIABLE_PREFIX));
+    ours.map(|(name, value)| match value.into_string() {
+        Ok(value) => Ok((name, value)),
+        Err(_) => Err(ConfigError::Invalid(vec![format!("{name} is not UTF-8")])),
+    })
+    .collect()
 }
 
 /// The same, with the environment as a parameter.

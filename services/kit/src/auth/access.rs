@@ -30,6 +30,11 @@ impl Access {
         Self { users: true, service: Some(scope), anonymous: false }
     }
 
+    /// Whether the public door carries the method: users may call it, and it is not merely open to everybody.
+    pub const fn is_public(&self) -> bool {
+        self.users && !self.anonymous
+    }
+
     /// Whether this caller may make this call.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ fn a_child_passes_kill_points() {
     }
     println!("dedup_off is {}", mutant("dedup_off"));
     println!("ack_before_write is {}", mutant("ack_before_write"));
+    println!("the file layer is {:?}", sqlite_vfs());
 }
 
 fn child(variables: &[(&str, &str)]) -> (bool, String) {
@@ -24,6 +25,7 @@ fn child(variables: &[(&str, &str)]) -> (bool, String) {
         .args(["--exact", "fault::tests::a_child_passes_kill_points", "--nocapture"])
         .env_remove(MUTANT_VARIABLE)
         .env_remove(KILL_POINT_VARIABLE)
+        .env_remove(SQLITE_VFS_VARIABLE)
         .env(CHILD, "1")
         .envs(variables.iter().copied())
         .output()
@@ -50,12 +52,21 @@ fn one_mutant_is_awake_when_it_is_named() {
 }
 
 #[test]
+fn the_file_layer_is_chosen_by_name() {
+    let (_, text) = child(&[(SQLITE_VFS_VARIABLE, "unsynced")]);
+    assert!(text.contains("the file layer is Some(\"viberchat-unsynced\")"), "{text}");
+    let (_, text) = child(&[]);
+    assert!(text.contains("the file layer is None"), "{text}");
+}
+
+#[test]
 fn names_that_are_not_listed_end_the_process() {
     for (variable, value) in [
         (MUTANT_VARIABLE, "dedup_of"),
         (KILL_POINT_VARIABLE, "message.log"),
         (KILL_POINT_VARIABLE, "message.log_committed:0"),
         (KILL_POINT_VARIABLE, "message.log_committed:x"),
+        (SQLITE_VFS_VARIABLE, "synced"),
     ] {
         let (ended_well, text) = child(&[(variable, value)]);
         assert!(!ended_well, "{variable}={value}: {text}");

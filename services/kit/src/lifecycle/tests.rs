@@ -68,3 +68,12 @@ async fn the_hard_token_follows_the_soft_one() {
     lifecycle.shutdown(LONG).await;
     assert!(!seen.await.unwrap(), "hard only after the drain");
 }
+
+#[tokio::test]
+async fn a_signal_ends_the_wait() {
+    let mut waiting = std::pin::pin!(signals());
+    assert!(futures::poll!(waiting.as_mut()).is_pending(), "and from now on the process survives the signal");
+    let process = std::process::id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
+    assert_eq!(tokio::time::timeout(LONG, waiting).await.unwrap().unwrap(), "SIGTERM");
+}

@@ -244,6 +244,17 @@ async fn a_call_for_a_caller_keeps_user_deadline_and_trace() {
     assert_eq!(answer.unwrap().on_behalf_of, "ü1");
 }
 
+#[test]
+fn a_user_id_that_a_header_would_change_goes_as_binary() {
+    use crate::auth::{ON_BEHALF_OF, ON_BEHALF_OF_BIN};
+    for (id, binary) in [("u1", false), ("a%20b", false), (" u1", true), ("u1 ", true), ("ü", true)] {
+        let sent = on_behalf_of(Request::new(()), &UserId::parse(id).unwrap());
+        let headers = sent.metadata().clone().into_headers();
+        assert_eq!(headers.contains_key(ON_BEHALF_OF_BIN), binary, "{id:?}");
+        assert_eq!(headers.contains_key(ON_BEHALF_OF), !binary, "{id:?}");
+    }
+}
+
 fn context_of(user: UserId) -> CallContext {
     CallContext::new(crate::auth::Caller::User(user))
 }

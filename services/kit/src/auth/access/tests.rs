@@ -47,6 +47,12 @@ fn each_access_takes_whom_it_names_and_nobody_else() {
 }
 
 #[test]
+fn the_public_door_carries_what_users_may_call() {
+    assert!(Access::USERS.is_public() && Access::users_or_service(Scope::Relay).is_public());
+    assert!(!Access::service(Scope::Relay).is_public() && !Access::ANONYMOUS.is_public());
+}
+
+#[test]
 fn a_refusal_attempts_nothing() {
     let error = Access::USERS.check(&service(&[])).unwrap_err();
     assert_eq!(error.outcome, crate::error::Outcome::NotAttempted);
