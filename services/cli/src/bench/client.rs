@@ -126,6 +126,21 @@ impl Client {
         tokio::time::timeout(ANSWER_TIMEOUT, reading).await.context("not ready in time")?
     }
 
+    /// Waits until the session follows a conversation that is new to it; returns the head after which its entries come.
+    pub(crate) async fn added(&mut self, conversation: &str) -> anyhow::Result<u64> {
+        let reading = async {
+            loop {
+                if let Incoming::Push(Push::Conversation(event)) = self.next().await?
+                    && event.conversation_id == conversation
+                    && let Some(gateway::conversation_event::Event::Added(added)) = event.event
+                {
+                    return Ok(added.head_seq);
+                }
+            }
+        };
+        tokio::time::timeout(ANSWER_TIMEOUT, reading).await.context("the conversation was not added in time")?
+    }
+
     /// Sends a request at once and returns its id.
     pub(crate) async fn send(&mut self, request: Request) -> anyhow::Result<u32> {
         let id = self.feed(request).await?;

@@ -40,15 +40,16 @@ impl Observer {
         Self { next_seq: head + 1, next_numbers: vec![0; senders], messages: 0, faults: Faults::default() }
     }
 
-    /// Takes the next entry.
-    pub(crate) fn observe(&mut self, entry: &LogEntry) {
+    /// Takes the next entry; says whose message it is, and its number.
+    pub(crate) fn observe(&mut self, entry: &LogEntry) -> Option<(usize, u64)> {
         let in_place = entry.seq == self.next_seq;
         self.next_seq = self.next_seq.max(entry.seq + 1);
         let Some(Body::Message(message)) = entry.body.as_ref().and_then(|body| body.body.as_ref()) else {
             self.faults.disordered += u64::from(!in_place);
-            return;
+            return None;
         };
-        let expected = parse(&message.text).and_then(|(sender, number)| {
+        let named = parse(&message.text);
+        let expected = named.and_then(|(sender, number)| {
             let next = self.next_numbers.get_mut(sender)?;
             // A refused one leaves a hole in the numbers, never in the seqs.
             let expected = number >= *next;
@@ -57,6 +58,7 @@ impl Observer {
         });
         self.messages += 1;
         self.faults.disordered += u64::from(!in_place || expected != Some(true));
+        named
     }
 
     /// The last seq that came.
@@ -90,7 +92,9 @@ mod tests {
 
     fn observe(entries: &[LogEntry], sent: u64) -> Faults {
         let mut observer = Observer::after(4, 2);
-        entries.iter().for_each(|entry| observer.observe(entry));
+        for entry in entries {
+            observer.observe(entry);
+        }
         observer.end(sent)
     }
 

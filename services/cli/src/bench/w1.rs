@@ -70,6 +70,8 @@ struct Pair {
     receiver: Client,
     conversation: String,
     sent: u64,
+    /// Messages that the receiver has not to be sent.
+    before: u64,
     at_sender: Observer,
     at_receiver: Observer,
 }
@@ -85,8 +87,12 @@ impl Pair {
             bail!("start_direct has another answer");
         };
         let conversation = direct.conversation.context("start_direct has a conversation")?.conversation_id;
-        let (at_sender, at_receiver) = (Observer::after(0, 1), Observer::after(0, 1));
-        Ok(Self { sender, receiver, conversation, sent: 0, at_sender, at_receiver })
+        // The peer learns of a direct by its first message; whether that comes as an entry or is in the head is open.
+        sender.call(Request::Send(order::message(&conversation, 0, 0, 0))).await?;
+        let at_sender = Observer::after(sender.added(&conversation).await?, 1);
+        let before = receiver.added(&conversation).await?;
+        let at_receiver = Observer::after(before, 1);
+        Ok(Self { sender, receiver, conversation, sent: 1, before, at_sender, at_receiver })
     }
 
     /// The bytes that the next send puts on the wire, for the floor.
@@ -113,6 +119,7 @@ impl Pair {
     async fn exchange(&mut self) -> anyhow::Result<(Instant, Instant)> {
         let request = order::message(&self.conversation, 0, self.sent, self.at_receiver.head());
         let id = self.sender.send(Request::Send(request)).await?;
+        let message = Some((0, self.sent));
         self.sent += 1;
         let (mut acked, mut delivered) = (None, None);
         loop {
@@ -122,14 +129,16 @@ impl Pair {
             tokio::select! {
                 incoming = self.sender.next() => match incoming? {
                     Incoming::Reply(answered, Some(Reply::Send(_))) if answered == id => acked = Some(Instant::now()),
-                    Incoming::Push(Push::Entry(entry)) => self.at_sender.observe(&entry),
+                    Incoming::Push(Push::Entry(entry)) => drop(self.at_sender.observe(&entry)),
                     Incoming::Push(_) => {}
                     other => bail!("a send was answered with {other:?}"),
                 },
                 incoming = self.receiver.next() => match incoming? {
                     Incoming::Push(Push::Entry(entry)) => {
-                        delivered = Some(Instant::now());
-                        self.at_receiver.observe(&entry);
+                        let now = Instant::now();
+                        if self.at_receiver.observe(&entry) == message {
+                            delivered = Some(now);
+                        }
                     }
                     Incoming::Push(_) => {}
                     other => bail!("the receiver got {other:?}"),
@@ -139,7 +148,7 @@ impl Pair {
     }
 
     fn end(self) -> Faults {
-        let mut faults = self.at_receiver.end(self.sent);
+        let mut faults = self.at_receiver.end(self.sent - self.before);
         // The sender's own copy of the last entry may still be under way.
         faults.add(&Faults { disordered: self.at_sender.faults.disordered, ..Faults::default() });
         faults

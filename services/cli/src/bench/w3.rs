@@ -72,8 +72,7 @@ impl Stage {
         anyhow::ensure!(!group.pending, "the group's entry is still pending");
         let conversation = group.conversation.context("create_group has a conversation")?.conversation_id;
         let senders = Senders::open(server, &conversation, group.seq).await?;
-        // Whether the first entry comes as an entry or stands in `added.head_seq` is the gateway's to say.
-        let observer = Observer::after(group.seq, SENDERS);
+        let observer = Observer::after(client.added(&conversation).await?, SENDERS);
         let mut stage = Self { senders, client, observer };
         stage.warm_up().await?;
         Ok(stage)
@@ -113,7 +112,7 @@ impl Stage {
             while !progress.is_over(observer.head()) {
                 tokio::select! {
                     incoming = client.next() => match incoming? {
-                        Incoming::Push(Push::Entry(entry)) => observer.observe(&entry),
+                        Incoming::Push(Push::Entry(entry)) => drop(observer.observe(&entry)),
                         Incoming::Push(_) => {}
                         other => bail!("the observer got {other:?}"),
                     },
