@@ -1,0 +1,147 @@
+//! What a server is started with.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+use viberchat_kit::fault;
+
+use super::Tokens;
+
+/// Chooses how the store syncs; see `kit::fault`.
+const SYNCHRONOUS_VARIABLE: &str = "VIBERCHAT_TEST_SQLITE_SYNCHRONOUS";
+
+/// What a server is started with. Servers with clones of one value share the folder, the keys and the store.
+#[derive(Clone)]
+pub struct Settings {
+    binary: PathBuf,
+    tokens: Tokens,
+    folder: Arc<Folder>,
+    variables: Vec<(String, String)>,
+}
+
+/// A temporary folder that is kept when the test fails.
+struct Folder(Option<TempDir>);
+
+impl Settings {
+    /// The binary on an empty folder, with no fault. Tests name it by `env!("CARGO_BIN_EXE_viberchat-under-test")`.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn new(binary: impl Into<PathBuf>) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("viberchat-test-").tempdir().context("a temporary folder")?;
+        let settings = Self {
+            binary: binary.into(),
+            tokens: Tokens::generate(),
+            folder: Arc::new(Folder(Some(folder))),
+            variables: Vec::new(),
+        };
+        // Tests send as fast as they can; that users cannot is the subject of a test of its own.
+        Ok(settings.set("GATEWAY__SENDS_PER_SECOND_MAX", "0"))
+    }
+
+    /// Sets a key of the configuration, as `SECTION__KEY`.
+    #[must_use]
+    pub fn set(self, key: &str, value: &str) -> Self {
+        self.variable(&format!("VIBERCHAT__{key}"), value)
+    }
+
+    /// Wakes a mutant.
+    #[must_use]
+    pub fn mutant(self, name: &str) -> Self {
+        self.variable(fault::MUTANT_VARIABLE, name)
+    }
+
+    /// Ends the process at the nth pass of a kill point. Only the next start is meant: see [`Self::unfaulted`].
+    #[must_use]
+    pub fn kill_point(self, name: &str, pass: u32) -> Self {
+        self.variable(fault::KILL_POINT_VARIABLE, format!("{name}:{pass}"))
+    }
+
+    /// Takes the kill point away.
+    #[must_use]
+    pub fn unfaulted(mut self) -> Self {
+        self.variables.retain(|(name, _)| name != fault::KILL_POINT_VARIABLE);
+        self
+    }
+
+    /// Opens the stores by the file layer that forgets what was not synced.
+    #[must_use]
+    pub fn unsynced(self) -> Self {
+        self.variable(fault::SQLITE_VFS_VARIABLE, "unsynced")
+    }
+
+    /// Opens the stores with this `synchronous`.
+    #[must_use]
+    pub fn synchronous(self, value: &str) -> Self {
+        self.variable(SYNCHRONOUS_VARIABLE, value)
+    }
+
+    /// Whose tokens the server takes.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// Where the stores lie.
+    #[must_use]
+    pub fn data_folder(&self) -> PathBuf {
+        self.folder().join("data")
+    }
+
+    /// The file with the log.
+    #[must_use]
+    pub fn message_file(&self) -> PathBuf {
+        self.data_folder().join("message.sqlite")
+    }
+
+    /// Where logs and kept histories go.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.0.as_ref().expect("the folder lives as long as its settings").path()
+    }
+
+    pub(super) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    pub(super) fn variables(&self) -> &[(String, String)] {
+        &self.variables
+    }
+
+    /// Writes the configuration file and returns its path.
+    pub(super) fn write_config(&self) -> Result<PathBuf> {
+        let keys = &self.tokens.keys;
+        let config = format!(
+            "data_dir = {:?}\n[keys]\ntokens = {:?}\npages = {:?}\nfingerprint = {:?}\n[auth]\nhs256_secrets = [{:?}]\n",
+            self.data_folder(),
+            keys.tokens.to_base64(),
+            keys.pages.to_base64(),
+            keys.fingerprint.to_base64(),
+            self.tokens.host_secret,
+        );
+        let path = self.folder().join("viberchat.toml");
+        fs::write(&path, config).with_context(|| path.display().to_string())?;
+        Ok(path)
+    }
+
+    fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(folder) = self.0.take()
+        {
+            eprintln!("kept: {}", folder.keep().display());
+        }
+    }
+}

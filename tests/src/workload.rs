@@ -1,0 +1,12 @@
+//! Users who chat at random, from a seed: the load under which the checker, the kills and the mutants are tried.
+//!
+//! Map: `plan` how many do what, `crowd` gathers them and reads everything at the end, `actor` is one of them.
+
+mod actor;
+mod crowd;
+mod plan;
+
+pub use self::{
+    crowd::{Crowd, Place},
+    plan::{Plan, size_from_environment},
+};

@@ -1,0 +1,285 @@
+//! One user who chats at random.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rand::{Rng as _, rngs::SmallRng, seq::IndexedRandom as _};
+
+use super::{crowd::Place, plan::Plan};
+use crate::{
+    client::{Attempt, Client},
+    history::{Action, Answer, Door, text_with},
+};
+
+/// How long a write is tried again while the server is away.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// How many of one's own messages and writes are remembered.
+const REMEMBERED: usize = 30;
+
+/// What all actors share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) places: Arc<Vec<Place>>,
+    /// Numbers the texts of the run.
+    pub(super) texts: Arc<AtomicU64>,
+    /// Set when all shall stop early.
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+/// A user.
+pub(super) struct Actor {
+    pub(super) client: Client,
+    pub(super) number: usize,
+    plan: Plan,
+    rng: SmallRng,
+    shared: Shared,
+    /// One's own messages that may be edited or deleted: conversation and message.
+    mine: VecDeque<(String, String)>,
+    /// Writes that were acknowledged, to try again on purpose.
+    done: VecDeque<Attempt>,
+    writes: u64,
+}
+
+impl Actor {
+    pub(super) fn new(client: Client, number: usize, plan: Plan, rng: SmallRng, shared: Shared) -> Self {
+        Self { client, number, plan, rng, shared, mine: VecDeque::new(), done: VecDeque::new(), writes: 0 }
+    }
+
+    /// Does all steps of the plan, or as many as there is time for.
+    pub(super) async fn chat(&mut self) {
+        for _ in 0..self.plan.steps {
+            if self.shared.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            self.step().await;
+        }
+    }
+
+    async fn step(&mut self) {
+        let Some(place) = self.choose_place() else { return };
+        match self.rng.random_range(0..100) {
+            0..40 => self.send(&place.id).await,
+            40..52 => self.send_pipelined(&place.id).await,
+            52..62 => self.change_own(false).await,
+            62..69 => self.change_own(true).await,
+            69..80 => self.mark(&place.id).await,
+            80..90 => self.read(&place.id).await,
+            90..95 => self.repeat().await,
+            95..97 => self.start_direct().await,
+            _ if self.plan.sessions => self.interrupt().await,
+            _ => self.repeat().await,
+        }
+        if self.plan.churn && place.admin == Some(self.number) && self.rng.random_bool(0.15) {
+            self.churn(&place).await;
+        }
+    }
+
+    /// A place that the user belongs to, now and then one that somebody was removed from.
+    fn choose_place(&mut self) -> Option<Place> {
+        let mine: Vec<&Place> =
+            self.shared.places.iter().filter(|place| place.members.contains(&self.number)).collect();
+        mine.choose(&mut self.rng).map(|place| (*place).clone())
+    }
+
+    fn any_door(&mut self) -> Door {
+        if self.plan.sessions && self.client.socket().is_some() && self.rng.random_bool(0.6) {
+            Door::Socket
+        } else if self.rng.random_bool(0.5) {
+            Door::Http
+        } else {
+            Door::Grpc
+        }
+    }
+
+    fn attempt(&mut self, conversation: &str, action: Action) -> Attempt {
+        self.writes += 1;
+        let request_id = format!("{}-{}", self.client.user(), self.writes);
+        // Clients that do not know the head say nothing, and cost the server a look-up.
+        let known_seq = if self.rng.random_bool(0.9) { self.client.known_seq(conversation) } else { None };
+        Attempt { conversation: conversation.to_owned(), request_id, known_seq, action }
+    }
+
+    fn new_text(&mut self) -> String {
+        let number = self.shared.texts.fetch_add(1, Ordering::Relaxed);
+        text_with(number, self.rng.random_range(0..200))
+    }
+
+    async fn send(&mut self, conversation: &str) {
+        let text = self.new_text();
+        let attempt = self.attempt(conversation, Action::Send { text });
+        let door = self.any_door();
+        let answer = self.client.attempt(door, &attempt).await;
+        self.carry_through(attempt, answer).await;
+    }
+
+    /// Several sends on the socket without waiting for their answers.
+    async fn send_pipelined(&mut self, conversation: &str) {
+        if self.client.socket().is_none() {
+            return self.send(conversation).await;
+        }
+        let mut sent = Vec::new();
+        for _ in 0..self.rng.random_range(2..8) {
+            let text = self.new_text();
+            let attempt = self.attempt(conversation, Action::Send { text });
+            match self.client.begin_send(&attempt).await {
+                Some(pending) => sent.push((attempt, pending)),
+                None => break,
+            }
+        }
+        let mut answers = Vec::new();
+        for (attempt, pending) in sent {
+            let answer = self.client.finish_send(pending).await;
+            answers.push((attempt, answer));
+        }
+        for (attempt, answer) in answers {
+            self.carry_through(attempt, answer).await;
+        }
+    }
+
+    /// Tries again until the write has ended, unless this user is one of those who give up.
+    async fn carry_through(&mut self, attempt: Attempt, mut answer: Answer) {
+        let gives_up = self.rng.random_bool(0.15);
+        let start = Instant::now();
+        while matches!(answer, Answer::NotAttempted(_) | Answer::Unknown(_)) {
+            if gives_up || start.elapsed() > PATIENCE {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(self.rng.random_range(5..60))).await;
+            self.reconnect().await;
+            let door = self.any_door();
+            answer = self.client.attempt(door, &attempt).await;
+        }
+        if let Answer::Stored { message_id, .. } = answer {
+            if matches!(attempt.action, Action::Send { .. }) {
+                remember(&mut self.mine, (attempt.conversation.clone(), message_id));
+            }
+            remember(&mut self.done, attempt);
+        }
+    }
+
+    async fn change_own(&mut self, delete: bool) {
+        let Some(place) = (!self.mine.is_empty()).then(|| self.rng.random_range(0..self.mine.len())) else { return };
+        let (conversation, message_id) = self.mine[place].clone();
+        // What was deleted is remembered for a while: editing it must fail.
+        if delete && self.rng.random_bool(0.7) {
+            self.mine.remove(place);
+        }
+        let action =
+            if delete { Action::Delete { message_id } } else { Action::Edit { message_id, text: self.new_text() } };
+        let attempt = self.attempt(&conversation, action);
+        let door = self.any_door();
+        let answer = self.client.attempt(door, &attempt).await;
+        self.carry_through(attempt, answer).await;
+    }
+
+    async fn mark(&mut self, conversation: &str) {
+        let Some(known) = self.client.known_seq(conversation) else {
+            return drop(self.client.list_newest(Door::Http, conversation, 5).await);
+        };
+        let door = self.any_door();
+        // Mostly the end, sometimes further back, which must change nothing.
+        let seq = if self.rng.random_bool(0.7) { known } else { self.rng.random_range(0..=known) };
+        drop(self.client.mark_read(door, conversation, seq).await);
+    }
+
+    async fn read(&mut self, conversation: &str) {
+        let door = self.any_door();
+        let known = self.client.known_seq(conversation).unwrap_or(0);
+        let after = self.rng.random_range(0..=known);
+        let limit = self.rng.random_range(1..60);
+        match self.rng.random_range(0..4) {
+            0 => drop(self.client.read_log(door, conversation, after, limit, false).await),
+            1 => drop(self.client.list_newest(door, conversation, limit).await),
+            2 => drop(self.client.heads(door, &[conversation.to_owned()], false).await),
+            _ => drop(self.client.positions(door, conversation, false).await),
+        }
+    }
+
+    /// The same write once more, by any door: it must give the first result.
+    async fn repeat(&mut self) {
+        let Some(attempt) =
+            self.done.iter().collect::<Vec<_>>().choose(&mut self.rng).map(|attempt| (*attempt).clone())
+        else {
+            return;
+        };
+        let door = self.any_door();
+        self.client.attempt(door, &attempt).await;
+    }
+
+    async fn start_direct(&mut self) {
+        let peer = self.rng.random_range(0..self.plan.users);
+        if peer != self.number {
+            let door = self.any_door();
+            drop(self.client.start_direct(door, &super::crowd::user_name(peer)).await);
+        }
+    }
+
+    /// Loses the session, often in the middle of sends, and resumes.
+    async fn interrupt(&mut self) {
+        if self.rng.random_bool(0.6) {
+            self.client.cut().await;
+        } else {
+            self.client.leave();
+        }
+        tokio::time::sleep(Duration::from_millis(self.rng.random_range(0..100))).await;
+        self.reconnect().await;
+    }
+
+    async fn reconnect(&mut self) {
+        if self.plan.sessions {
+            // The server may be away; the caller tries again.
+            drop(self.client.connect().await);
+        }
+    }
+
+    /// Removes the member who comes and goes, or adds them again.
+    async fn churn(&mut self, place: &Place) {
+        let Some(guest) = place.guest.map(super::crowd::user_name) else { return };
+        let removes = self.rng.random_bool(0.5);
+        let action =
+            if removes { Action::RemoveMember { member: guest } } else { Action::AddMembers { members: vec![guest] } };
+        let attempt = self.attempt(&place.id, action);
+        let door = self.any_door();
+        let answer = self.client.attempt(door, &attempt).await;
+        self.carry_through_change(attempt, answer).await;
+    }
+
+    /// As [`Self::carry_through`], always to the end: whether a member is in must be known.
+    async fn carry_through_change(&mut self, attempt: Attempt, mut answer: Answer) {
+        let start = Instant::now();
+        while matches!(answer, Answer::NotAttempted(_) | Answer::Unknown(_)) && start.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.reconnect().await;
+            let door = self.any_door();
+            answer = self.client.attempt(door, &attempt).await;
+        }
+    }
+
+    /// Brings the guests of one's groups back.
+    pub(super) async fn welcome_back(&mut self) {
+        let places = self.shared.places.clone();
+        for place in places.iter() {
+            if place.admin != Some(self.number) {
+                continue;
+            }
+            let Some(guest) = place.guest.map(super::crowd::user_name) else { continue };
+            let attempt = self.attempt(&place.id, Action::AddMembers { members: vec![guest] });
+            let answer = self.client.attempt(Door::Http, &attempt).await;
+            self.carry_through_change(attempt, answer).await;
+        }
+    }
+}
+
+fn remember<T>(list: &mut VecDeque<T>, item: T) {
+    if list.len() == REMEMBERED {
+        list.pop_front();
+    }
+    list.push_back(item);
+}
