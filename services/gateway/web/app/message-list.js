@@ -1,0 +1,229 @@
+import { avatar } from './people.js';
+import { fill, h, icon, keyedList, onceAFrame } from './dom.js';
+import { plural, reasonText } from './format.js';
+import { canDelete, canEdit, hasFailed, rowDrawing } from './message-row.js';
+import { rowsOf } from './rows.js';
+import { Scroller } from './scroll.js';
+
+/** @typedef {import('./rows.js').MessageRow} MessageRow */
+
+/** More unread than this are opened at the first of them, else at the newest page. */
+const UNREAD_ON_PAGE = 40;
+const READ_AFTER_MS = 250;
+const SPOKEN_MAX = 5;
+
+/** The messages of one conversation: rows, scrolling, the unread divider, reading, and the keys. */
+export class MessageList {
+  #conversation;
+  #app;
+  #handlers;
+  #scroller;
+  #show;
+  #older = h('div', { class: 'loading-line', hidden: true }, 'Loading…');
+  #start = h('div', { class: 'conversation-start', hidden: true });
+  #rows = h('div', { class: 'rows' });
+  #notice = h('div', { class: 'list-notice', hidden: true });
+  #viewport = h('div', { class: 'messages', role: 'feed', 'aria-busy': 'true', 'aria-label': 'Messages', 'data-testid': 'messages' });
+  #jump = h('button', { type: 'button', class: 'jump', hidden: true, 'data-testid': 'jump', onclick: () => this.jumpToEnd() });
+  #spoken = h('div', { class: 'visually-hidden', role: 'log', 'aria-live': 'polite', 'aria-label': 'New messages' });
+  /** @type {MessageRow[]} */
+  #messageRows = [];
+  /** Messages after this seq were unread on opening; null: none were. @type {number | null} */
+  #unreadAfterSeq = null;
+  #isPlaced = false;
+  #focusedKey = '';
+  #stops;
+  #isReadQueued = false;
+
+  /**
+   * @param {import('../sdk/conversation.js').Conversation} conversation
+   * @param {import('./main.js').App} app
+   * @param {{onEdit: (row: MessageRow) => void, onDelete: (row: MessageRow) => void, onEscape: () => void}} handlers
+   */
+  constructor(conversation, app, handlers) {
+    this.#conversation = conversation;
+    this.#app = app;
+    this.#handlers = handlers;
+    const { chat, people } = app;
+    this.drawing = {
+      people, ...handlers,
+      isOnline: () => chat.state.name === 'online',
+      isAdmin: () => ['ROLE_OWNER', 'ROLE_ADMIN'].includes(conversation.details.role ?? '') && !conversation.isDirect,
+      messageCount: () => conversation.messageNo,
+      onRetry: (/** @type {MessageRow} */ row) => row.change && chat.outbox.retry(row.change),
+      onDiscard: (/** @type {MessageRow} */ row) => row.change && chat.outbox.discard(row.change),
+    };
+    this.#show = keyedList(this.#rows, rowDrawing(this.drawing));
+    this.#viewport.append(h('div', { class: 'messages-inner' }, this.#start, this.#older, this.#rows, this.#notice));
+    this.element = h('div', { class: 'messages-pane' }, this.#viewport, this.#jump, this.#spoken);
+    this.#scroller = new Scroller(this.#viewport, this.#rows, {
+      isAnchor: (row) => row.classList.contains('message'),
+      onMove: () => this.#moved(),
+      onNearTop: () => void conversation.history.loadOlder(),
+      onNearBottom: () => void conversation.history.loadNewer(),
+    });
+    this.#viewport.addEventListener('keydown', (event) => this.#key(event));
+    this.#viewport.addEventListener('focusin', (event) => this.#focused(/** @type {HTMLElement} */ (event.target)));
+    const draw = onceAFrame(() => this.#draw());
+    const read = () => this.#readSoon();
+    document.addEventListener('visibilitychange', read);
+    this.#stops = [
+      chat.on('change', (changed) => (!changed || changed === conversation) && draw()),
+      chat.on('state', draw),
+      chat.on('entry', (changed, entry) => changed === conversation && this.#speak(entry)),
+      () => document.removeEventListener('visibilitychange', read),
+    ];
+    this.#open();
+  }
+
+  /** Lets go of everything. */
+  close() {
+    for (const stop of this.#stops) stop();
+    this.#conversation.closeHistory();
+  }
+
+  jumpToEnd() {
+    const { history } = this.#conversation;
+    history.follows = true;
+    if (!history.isAtEnd) void history.open();
+    this.#scroller.toBottom();
+  }
+
+  /** The newest own message that can be edited. */
+  lastEditable() {
+    return this.#messageRows.findLast((row) => canEdit(row)) ?? null;
+  }
+
+  #open() {
+    const conversation = this.#conversation;
+    if (conversation.unreadCount > 0) this.#unreadAfterSeq = conversation.readSeq;
+    void conversation.history.open(conversation.unreadCount > UNREAD_ON_PAGE ? conversation.readSeq : 0);
+    if (conversation.isDirect) conversation.loadPositions().catch(() => {});
+    this.#draw();
+  }
+
+  #draw() {
+    const { history } = this.#conversation;
+    const rows = history.isOpen ? rowsOf(this.#conversation, { userId: this.#app.chat.userId, unreadAfterSeq: this.#unreadAfterSeq }) : [];
+    this.#messageRows = rows.filter((row) => row.kind === 'message');
+    this.#scroller.update(() => {
+      this.#show(rows);
+      this.#older.hidden = !history.isOpen || history.isAtStart;
+      this.#drawStart(history);
+      this.#drawNotice(history);
+      this.#rove();
+    });
+    this.#viewport.setAttribute('aria-busy', String(!history.isOpen || history.isLoadingOlder || history.isLoadingNewer));
+    if (history.isOpen && !this.#isPlaced) this.#place();
+    this.#drawJump();
+    this.#readSoon();
+  }
+
+  /** Once, on opening: at the first unread message, else at the bottom. */
+  #place() {
+    this.#isPlaced = true;
+    const divider = this.#rows.querySelector('.unread-line');
+    if (divider) this.#scroller.reveal(divider, 0.25);
+    else this.#scroller.toBottom();
+  }
+
+  /** @param {import('../sdk/history.js').History} history */
+  #drawStart(history) {
+    this.#start.hidden = !history.isAtStart;
+    if (this.#start.hidden) return;
+    const { isDirect, details } = this.#conversation;
+    const face = this.#app.people.faceOf(this.#conversation);
+    const wanted = JSON.stringify([face, details.memberCount]);
+    if (this.#start.dataset.drawn === wanted) return;
+    this.#start.dataset.drawn = wanted;
+    const text = isDirect ? `This is the beginning of your conversation with ${face.name}.` : `This is the beginning of the group. ${plural(details.memberCount ?? 1, 'person is', 'people are')} in it.`;
+    fill(this.#start, avatar(face, 'large'), h('h2', {}, face.name), h('p', {}, text), this.#messageRows.length === 0 && h('p', { class: 'greeting' }, 'Say hello 👋'));
+  }
+
+  /** @param {import('../sdk/history.js').History} history */
+  #drawNotice(history) {
+    this.#notice.hidden = history.isOpen && !history.error;
+    if (this.#notice.hidden) return;
+    if (history.error) {
+      const retry = h('button', { type: 'button', class: 'text-button', onclick: () => void history.open() }, 'Try again');
+      fill(this.#notice, `Messages could not be loaded: ${reasonText(history.error)}. `, retry);
+    } else if (!this.#notice.firstChild) {
+      fill(this.#notice, ...Array.from({ length: 5 }, () => h('div', { class: 'skeleton-message' }, h('span', { class: 'skeleton-avatar' }), h('span', { class: 'skeleton-text' }))));
+    }
+  }
+
+  #drawJump() {
+    const { history, unreadCount } = this.#conversation;
+    this.#jump.hidden = !history.isOpen || (this.#scroller.isPinned && history.isAtEnd);
+    if (this.#jump.hidden) return;
+    fill(this.#jump, unreadCount > 0 && h('span', {}, `${unreadCount} new`), icon('down'));
+    this.#jump.setAttribute('aria-label', unreadCount > 0 ? `${plural(unreadCount, 'new message')}, jump to the end` : 'Jump to the end');
+  }
+
+  #moved() {
+    const { history } = this.#conversation;
+    history.follows = this.#scroller.isPinned;
+    history.anchorSeq = Number(/** @type {HTMLElement | null} */ (this.#scroller.firstVisible)?.dataset.seq ?? 0);
+    this.#drawJump();
+    this.#readSoon();
+  }
+
+  /** What is looked at is read: in sight, at the bottom, for a moment. */
+  #readSoon() {
+    const isRead = () => document.visibilityState === 'visible' && this.#isPlaced && this.#scroller.isPinned && this.#conversation.history.isAtEnd && this.element.offsetParent !== null;
+    if (this.#isReadQueued || !isRead()) return;
+    this.#isReadQueued = true;
+    setTimeout(() => {
+      this.#isReadQueued = false;
+      if (isRead()) this.#conversation.markRead();
+    }, READ_AFTER_MS);
+  }
+
+  /** For those who listen instead of looking. @param {import('../sdk/types.js').LogEntryJson} entry */
+  #speak(entry) {
+    const { message } = entry.body ?? {};
+    const sender = entry.actorUserId ?? '';
+    if (!message || sender === this.#app.chat.userId) return;
+    this.#spoken.append(h('div', {}, `${this.#app.people.name(sender)}: ${message.text}`));
+    while (this.#spoken.childElementCount > SPOKEN_MAX) this.#spoken.firstElementChild?.remove();
+  }
+
+  /** One message is the tab stop: the last one that had the focus, or the newest. */
+  #rove() {
+    const articles = this.#articles();
+    const stop = articles.find((article) => article.dataset.key === this.#focusedKey) ?? articles[articles.length - 1];
+    for (const article of articles) article.tabIndex = article === stop ? 0 : -1;
+  }
+
+  /** @param {HTMLElement} target */
+  #focused(target) {
+    this.#focusedKey = target.closest('article')?.dataset.key ?? this.#focusedKey;
+    this.#rove();
+  }
+
+  #articles() {
+    return /** @type {HTMLElement[]} */ ([...this.#rows.querySelectorAll('article')]);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const articles = this.#articles();
+    const at = articles.indexOf(/** @type {any} */ (event.target));
+    if (at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+    const row = this.#messageRows.find(({ key }) => key === articles[at].dataset.key);
+    const target = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: articles.length - 1 }[event.key];
+    if (target !== undefined) articles[target]?.focus();
+    else if (event.key === 'Escape') this.#handlers.onEscape();
+    else if (!row || !this.#act(event.key.toLowerCase(), row)) return;
+    event.preventDefault();
+  }
+
+  /** @param {string} key @param {MessageRow} row */
+  #act(key, row) {
+    if (key === 'r' && hasFailed(row)) this.drawing.onRetry(row);
+    else if (key === 'e' && canEdit(row)) this.#handlers.onEdit(row);
+    else if (key === 'delete' && canDelete(row, this.drawing)) this.#handlers.onDelete(row);
+    else return false;
+    return true;
+  }
+}

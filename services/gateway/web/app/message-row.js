@@ -1,0 +1,138 @@
+import { fill, h, icon, iconButton } from './dom.js';
+import { clockTime, dayLabel, fullTime, reasonText, systemLine } from './format.js';
+import { avatar, displayName, userFace } from './people.js';
+
+/**
+ * @typedef {import('./rows.js').Row} Row
+ * @typedef {import('./rows.js').MessageRow} MessageRow
+ *
+ * @typedef {object} RowContext
+ * @property {import('./people.js').People} people
+ * @property {() => boolean} isOnline
+ * @property {() => boolean} isAdmin May delete what others wrote.
+ * @property {() => number} messageCount
+ * @property {(row: MessageRow) => void} onEdit
+ * @property {(row: MessageRow) => void} onDelete
+ * @property {(row: MessageRow) => void} onRetry
+ * @property {(row: MessageRow) => void} onDiscard
+ */
+
+/** @param {MessageRow} row */
+export const canEdit = (row) => row.isOwn && (row.state === 'sent' || (row.state === 'pending' && row.change?.kind === 'send'));
+
+/** @param {MessageRow} row @param {RowContext} context */
+export const canDelete = (row, context) => row.state === 'sent' && Boolean(row.messageId) && (row.isOwn || context.isAdmin());
+
+/** @param {MessageRow} row */
+export const hasFailed = (row) => row.change?.state === 'failed';
+
+/** How `keyedList` makes the rows. @param {RowContext} context */
+export const rowDrawing = (context) => ({
+  /** @param {Row} row */
+  create: (row) => h(row.kind === 'message' ? 'article' : 'div', { 'data-key': row.key, ...(row.kind === 'message' && { tabIndex: -1 }) }),
+  /** @param {HTMLElement} element @param {Row} row */
+  draw: (element, row) => (row.kind === 'message' ? drawMessage(element, row, context) : drawLine(element, row, context)),
+  /** What a row depends on that is not in it is added. @param {Row} row */
+  signature: (row) => {
+    if (row.kind === 'day') return `${row.key} ${dayLabel(row.time, Date.now())}`;
+    if (row.kind === 'system') return systemLine(row.body, row.actorUserId, (id) => context.people.nameOrYou(id));
+    if (row.kind === 'unread') return row.key;
+    const { displayName: name, username, avatarUrl } = context.people.get(row.senderUserId);
+    const { change, ...rest } = row;
+    const isWaiting = row.state === 'pending' && !context.isOnline();
+    return JSON.stringify([rest, change && [change.kind, change.state, change.reason], name, username, avatarUrl, isWaiting, context.isAdmin()]);
+  },
+});
+
+/** @param {HTMLElement} element @param {Exclude<Row, MessageRow>} row @param {RowContext} context */
+function drawLine(element, row, context) {
+  if (row.kind === 'unread') {
+    element.className = 'unread-line';
+    element.dataset.testid = 'unread-divider';
+    fill(element, h('span', {}, 'New messages'));
+  } else if (row.kind === 'day') {
+    element.className = 'day-line';
+    fill(element, h('span', {}, dayLabel(row.time, Date.now())));
+  } else {
+    element.className = 'system-line';
+    element.dataset.testid = 'system-line';
+    element.title = fullTime(row.time);
+    fill(element, systemLine(row.body, row.actorUserId, (id) => context.people.nameOrYou(id)));
+  }
+}
+
+/** @param {HTMLElement} element @param {MessageRow} row @param {RowContext} context */
+function drawMessage(element, row, context) {
+  const user = context.people.get(row.senderUserId);
+  element.className = `message ${row.isFirst ? 'is-first' : ''} ${row.isOwn ? 'is-own' : ''} ${row.change?.kind === 'delete' && !hasFailed(row) ? 'is-going' : ''}`;
+  Object.assign(element.dataset, { testid: 'message', state: row.state, seq: String(row.seq || ''), messageId: row.messageId, sender: row.senderUserId });
+  element.setAttribute('aria-posinset', String(row.messageNo || context.messageCount()));
+  element.setAttribute('aria-setsize', String(context.messageCount() || -1));
+  element.setAttribute('aria-label', labelOf(row, displayName(user)));
+  const time = h('time', { dateTime: new Date(row.time).toISOString(), title: fullTime(row.time) }, clockTime(row.time));
+  fill(
+    element,
+    h('div', { class: 'gutter' }, row.isFirst ? avatar(userFace(user)) : time),
+    h('div', { class: 'message-body' }, row.isFirst && h('div', { class: 'message-meta' }, h('span', { class: 'message-sender' }, displayName(user)), time), textOf(row), statusOf(row, context)),
+    actionsOf(row, context),
+  );
+}
+
+/** @param {MessageRow} row @param {string} name */
+function labelOf(row, name) {
+  const parts = [name, clockTime(row.time), row.state === 'deleted' ? 'message deleted' : row.text];
+  if (row.isEdited && row.state !== 'deleted') parts.push('edited');
+  if (hasFailed(row)) parts.push('not sent, press R to retry');
+  else if (row.state === 'pending') parts.push('waiting to be sent');
+  if (row.receipt === 'seen') parts.push('seen');
+  return parts.join(', ');
+}
+
+/** @param {MessageRow} row */
+function textOf(row) {
+  if (row.state === 'deleted') return h('div', { class: 'message-text is-deleted', 'data-testid': 'message-text' }, 'Message deleted');
+  const edited = row.isEdited && h('span', { class: 'message-edited', 'data-testid': 'message-edited' }, ' edited');
+  return h('div', { class: 'message-text', 'data-testid': 'message-text' }, ...linked(row.text), edited);
+}
+
+const URL_PATTERN = /https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]}]/g;
+
+/** Text with its addresses as links. @param {string} text */
+export function linked(text) {
+  /** @type {(string | Node)[]} */
+  const parts = [];
+  let at = 0;
+  for (const match of text.matchAll(URL_PATTERN)) {
+    parts.push(text.slice(at, match.index), h('a', { href: match[0], target: '_blank', rel: 'noopener noreferrer', tabIndex: -1 }, match[0]));
+    at = match.index + match[0].length;
+  }
+  parts.push(text.slice(at));
+  return parts;
+}
+
+/** @param {MessageRow} row @param {RowContext} context */
+function statusOf(row, context) {
+  const { change } = row;
+  if (change?.state === 'failed') {
+    const what = { send: 'Not sent', edit: 'Edit not saved', delete: 'Not deleted' }[change.kind];
+    return h(
+      'div', { class: 'message-status is-failed', 'data-testid': 'message-failed' }, icon('warning'), h('span', {}, `${what}: ${reasonText(change.reason)}`),
+      h('button', { type: 'button', class: 'text-button', tabIndex: -1, 'data-testid': 'retry', onclick: () => context.onRetry(row) }, 'Retry'),
+      h('button', { type: 'button', class: 'text-button', tabIndex: -1, 'data-testid': 'discard', onclick: () => context.onDiscard(row) }, change.kind === 'send' ? 'Delete' : 'Discard'),
+    );
+  }
+  if (row.state === 'pending') {
+    return h('div', { class: 'message-status is-pending' }, icon('clock'), context.isOnline() ? 'Sending…' : 'Will be sent when the connection is back');
+  }
+  if (change && change.kind !== 'send') return h('div', { class: 'message-status is-pending' }, icon('clock'), change.kind === 'edit' ? 'Saving…' : 'Deleting…');
+  if (!row.receipt) return null;
+  const isSeen = row.receipt === 'seen';
+  return h('div', { class: `message-status is-${row.receipt}`, 'data-testid': 'receipt', 'data-receipt': row.receipt }, icon(isSeen ? 'seen' : 'check'), isSeen ? 'Seen' : 'Sent');
+}
+
+/** @param {MessageRow} row @param {RowContext} context */
+function actionsOf(row, context) {
+  const edit = canEdit(row) && iconButton('edit', 'Edit', () => context.onEdit(row), { tabIndex: -1, 'data-testid': 'edit' });
+  const remove = canDelete(row, context) && iconButton('trash', 'Delete', () => context.onDelete(row), { tabIndex: -1, 'data-testid': 'delete' });
+  return (edit || remove) && h('div', { class: 'message-actions' }, edit, remove);
+}

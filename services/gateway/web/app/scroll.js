@@ -1,0 +1,105 @@
+const BOTTOM_PX = 24;
+const NEAR_PX = 800;
+const ANCHORS = 6;
+
+/**
+ * The only one that sets `scrollTop` of the messages. Either the view is pinned to the bottom, or it holds an anchor: rows that
+ * were in sight stay where they were, whatever is added or taken away around them.
+ */
+export class Scroller {
+  isPinned = true;
+  /** Rows in sight and where their upper edge was, in pixels below that of the viewport. @type {{row: Element, top: number}[]} */
+  #anchors = [];
+  #viewport;
+  #content;
+  #options;
+
+  /**
+   * @param {HTMLElement} viewport what scrolls
+   * @param {HTMLElement} content its rows
+   * @param {{isAnchor: (row: Element) => boolean, onMove: () => void, onNearTop: () => void, onNearBottom: () => void}} options
+   */
+  constructor(viewport, content, options) {
+    this.#viewport = viewport;
+    this.#content = content;
+    this.#options = options;
+    viewport.addEventListener('scroll', () => this.#scrolled(), { passive: true });
+    const observer = new ResizeObserver(() => this.#hold());
+    observer.observe(viewport);
+    observer.observe(content);
+  }
+
+  /** Changes the rows without what is in sight moving. @param {() => void} write */
+  update(write) {
+    if (!this.isPinned) this.#capture();
+    write();
+    this.#hold();
+    this.#askForMore();
+  }
+
+  toBottom() {
+    this.isPinned = true;
+    this.#hold();
+    this.#moved();
+  }
+
+  /** Puts a row at a part of the viewport's height from its top. @param {Element} row @param {number} part */
+  reveal(row, part) {
+    this.isPinned = false;
+    const { clientHeight } = this.#viewport;
+    this.#viewport.scrollTop += this.#topOf(row) - clientHeight * part;
+    this.#moved();
+  }
+
+  /** The first row in sight. */
+  get firstVisible() {
+    return this.#anchors[0]?.row ?? null;
+  }
+
+  #scrolled() {
+    this.#moved();
+    this.#askForMore();
+  }
+
+  #moved() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#viewport;
+    this.isPinned = scrollHeight - scrollTop - clientHeight < BOTTOM_PX;
+    this.#capture();
+    this.#options.onMove();
+  }
+
+  #askForMore() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#viewport;
+    if (scrollTop < NEAR_PX) this.#options.onNearTop();
+    if (scrollHeight - scrollTop - clientHeight < NEAR_PX) this.#options.onNearBottom();
+  }
+
+  /** The second row in sight comes first: the one at the edge may be about to change. */
+  #capture() {
+    this.#anchors = [];
+    const { clientHeight } = this.#viewport;
+    for (const row of this.#content.children) {
+      if (!this.#options.isAnchor(row)) continue;
+      const top = this.#topOf(row);
+      if (top > clientHeight || this.#anchors.length === ANCHORS) break;
+      if (top + row.getBoundingClientRect().height > 0) this.#anchors.push({ row, top });
+    }
+  }
+
+  #hold() {
+    if (this.isPinned) {
+      this.#viewport.scrollTop = this.#viewport.scrollHeight;
+      return;
+    }
+    const [first, second, ...others] = this.#anchors;
+    const anchor = [second, first, ...others].find((candidate) => candidate?.row.isConnected);
+    if (!anchor) return;
+    const moved = this.#topOf(anchor.row) - anchor.top;
+    if (Math.abs(moved) >= 0.5) this.#viewport.scrollTop += moved;
+  }
+
+  /** @param {Element} row */
+  #topOf(row) {
+    return row.getBoundingClientRect().top - this.#viewport.getBoundingClientRect().top;
+  }
+}

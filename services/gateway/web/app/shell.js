@@ -1,0 +1,82 @@
+import { ConnectionBar } from './connection-bar.js';
+import { ConversationList } from './conversation-list.js';
+import { ConversationView } from './conversation-view.js';
+import { newDirectDialog, newGroupDialog } from './dialogs.js';
+import { fill, h, iconButton } from './dom.js';
+import { avatar, userFace } from './people.js';
+
+/** The frame: the list at the left, the open conversation beside it; on a phone one of the two. */
+export class Shell {
+  #app;
+  /** @type {ConversationView | null} */
+  #view = null;
+  #self = h('div', { class: 'self', 'data-testid': 'self' });
+  #stage = h('div', { class: 'stage' });
+  #panes;
+
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.#app = app;
+    const list = new ConversationList(app);
+    const search = h('input', { type: 'search', class: 'field', placeholder: 'Filter conversations', 'aria-label': 'Filter conversations', 'data-testid': 'filter', oninput: () => (list.filter = search.value) });
+    const header = h(
+      'header', { class: 'list-header' },
+      this.#self,
+      iconButton('group', 'New group', () => newGroupDialog(app), { 'data-testid': 'new-group' }),
+      iconButton('plus', 'New message', () => newDirectDialog(app), { class: 'icon-button is-primary', 'data-testid': 'new-direct' }),
+    );
+    const nav = h('nav', { class: 'list', 'aria-label': 'Conversations' }, header, h('div', { class: 'list-search' }, search), list.element);
+    this.#panes = h('div', { class: 'panes' }, nav, this.#stage);
+    this.element = h('div', { class: 'shell' }, new ConnectionBar(app).element, this.#panes);
+    app.on('opened', () => this.#open());
+    app.chat.on('change', () => this.#changed());
+    app.chat.on('state', () => this.#drawSelf());
+    this.#open();
+  }
+
+  #open() {
+    const { openId, chat } = this.#app;
+    this.#view?.close();
+    this.#view = null;
+    this.#panes.classList.toggle('is-open', openId !== '');
+    const conversation = openId ? chat.conversation(openId) : undefined;
+    if (conversation?.isLoaded) {
+      this.#view = new ConversationView(conversation, this.#app);
+      fill(this.#stage, this.#view.element);
+      this.#view.focus();
+    } else {
+      fill(this.#stage, openId && !chat.isListed ? h('main', { class: 'conversation' }) : this.#nothing(openId));
+    }
+  }
+
+  /** @param {string} openId */
+  #nothing(openId) {
+    const text = openId ? 'This conversation does not exist, or you are not in it.' : 'Pick a conversation, or start a new one.';
+    return h(
+      'main', { class: 'empty', 'data-testid': 'nothing-open' }, h('img', { src: '/app/icon.svg', alt: '', width: 64, height: 64 }), h('p', {}, text),
+      openId && h('button', { type: 'button', class: 'button', onclick: () => this.#app.open('') }, 'Back to the list'),
+    );
+  }
+
+  #changed() {
+    this.#drawSelf();
+    // The address may name one that has not been listed yet.
+    if (!this.#view && this.#app.openId && (this.#app.chat.isListed || this.#app.chat.conversation(this.#app.openId)?.isLoaded)) this.#open();
+  }
+
+  #drawSelf() {
+    const { userId } = this.#app.chat;
+    const face = userFace(this.#app.people.get(userId));
+    const wanted = JSON.stringify(face);
+    if (!userId || this.#self.dataset.drawn === wanted) return;
+    this.#self.dataset.drawn = wanted;
+    fill(
+      this.#self,
+      h(
+        'details', { class: 'menu' },
+        h('summary', { 'aria-label': `Signed in as ${face.name}` }, avatar(face, 'medium'), h('strong', {}, face.name)),
+        h('div', { class: 'menu-items' }, h('button', { type: 'button', 'data-testid': 'sign-out', onclick: () => this.#app.signInAgain() }, 'Sign out')),
+      ),
+    );
+  }
+}
