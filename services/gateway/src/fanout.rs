@@ -1,0 +1,166 @@
+//! Who on this gateway follows what, and the way of each entry to their sockets.
+//!
+//! Map: `topic` is a conversation with its followers; `user` a user with their conversations and sessions; `member` a
+//! session where others reach it; `wishes` what is to be followed upstream; `memberships` keeps users' conversations as
+//! the conversation service says; `deliver` brings entries and positions to the sessions.
+//!
+//! Invariants:
+//! - Locks are taken in the order registry maps, topic, user, session; none is held across an await.
+//! - A topic's head moves before its entry is given to any session, so a session that begins at the head misses nothing.
+//! - A user follows what the last snapshot and the changes since say, and nothing else.
+
+mod deliver;
+mod member;
+mod memberships;
+mod topic;
+mod user;
+mod wishes;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use tokio::time::{Duration, Instant};
+use viberchat_kit::id::{ConversationId, UserId};
+
+pub(crate) use member::Member;
+pub(crate) use topic::{Slot, Topic};
+pub(crate) use user::User;
+pub(crate) use wishes::{Wish, Wishes};
+
+use crate::close::Close;
+
+/// All users and topics of the gateway.
+pub(crate) struct Registry {
+    users: Mutex<HashMap<UserId, Arc<User>>>,
+    topics: Mutex<HashMap<ConversationId, Arc<Topic>>>,
+    /// Read by the task of the WatchMemberships stream.
+    pub(crate) user_wishes: Wishes<UserId>,
+    /// Read by the task of the Subscribe stream.
+    pub(crate) topic_wishes: Wishes<ConversationId>,
+    /// Whether memberships are known to hold. Written by the task of the WatchMemberships stream.
+    is_trusted: AtomicBool,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            users: Mutex::default(),
+            topics: Mutex::default(),
+            user_wishes: Wishes::default(),
+            topic_wishes: Wishes::default(),
+            is_trusted: AtomicBool::new(true),
+        }
+    }
+}
+
+impl Registry {
+    /// Adds a session of a user. The oldest one goes when there are more than `sessions_max`.
+    pub(crate) fn join(&self, id: &UserId, member: &Arc<Member>, sessions_max: usize) -> Arc<User> {
+        let mut users = self.users.lock();
+        let user = users.entry(id.clone()).or_insert_with(|| {
+            self.user_wishes.add(id.clone());
+            Arc::new(User::new(id.clone()))
+        });
+        let mut state = user.state();
+        state.idle_since = None;
+        if state.sessions.len() >= sessions_max {
+            let oldest = state.sessions.remove(0);
+            let mut session = oldest.session();
+            session.close(Close::Replaced);
+            oldest.wake(&mut session);
+        }
+        state.sessions.push(member.clone());
+        drop(state);
+        user.clone()
+    }
+
+    /// Makes the session live if the user's conversations are known; else that happens when they are.
+    pub(crate) fn attach(&self, user: &User, member: &Arc<Member>) {
+        user.state().attach(member);
+    }
+
+    /// Takes a session away.
+    pub(crate) fn leave(&self, user: &User, member: &Arc<Member>, now: Instant) {
+        let mut state = user.state();
+        state.sessions.retain(|other| !Arc::ptr_eq(other, member));
+        if state.sessions.is_empty() {
+            state.idle_since = Some(now);
+        }
+    }
+
+    /// Ends what nobody has needed for `linger`.
+    pub(crate) fn sweep(&self, now: Instant, linger: Duration) {
+        let is_over =
+            |since: Option<Instant>| since.is_some_and(|since| now.saturating_duration_since(since) >= linger);
+        let mut ended = Vec::new();
+        self.users.lock().retain(|id, user| {
+            let over = is_over(user.state().idle_since);
+            if over {
+                self.user_wishes.remove(id.clone());
+                ended.push(user.clone());
+            }
+            !over
+        });
+        for user in ended {
+            self.end_user(&user, now);
+        }
+        self.topics.lock().retain(|id, topic| {
+            let over = is_over(topic.followers().idle_since);
+            if over {
+                self.topic_wishes.remove(*id);
+            }
+            !over
+        });
+    }
+
+    /// Users that have sessions here, for a stream that begins anew.
+    pub(crate) fn user_ids(&self) -> Vec<UserId> {
+        self.users.lock().keys().cloned().collect()
+    }
+
+    /// Conversations that are followed here, for a stream that begins anew. Their heads are not known for sure any more.
+    pub(crate) fn begin_following_anew(&self) -> Vec<ConversationId> {
+        let topics: Vec<_> = self.topics.lock().values().cloned().collect();
+        topics
+            .iter()
+            .map(|topic| {
+                topic.followers().is_live = false;
+                topic.conversation()
+            })
+            .collect()
+    }
+
+    /// The head that is known of a conversation, if its stream has ever begun.
+    pub(crate) fn known_head(&self, conversation: ConversationId) -> Option<u64> {
+        self.topic(conversation).map(|topic| topic.head_seq()).filter(|head| *head > 0)
+    }
+
+    /// Without trust nothing is pushed: what comes makes conversations behind, and each reader asks for itself.
+    pub(crate) fn set_trusted(&self, trusted: bool) {
+        self.is_trusted.store(trusted, Ordering::Release);
+    }
+
+    /// Every session, for the drain.
+    pub(crate) fn members(&self) -> Vec<Arc<Member>> {
+        let users: Vec<_> = self.users.lock().values().cloned().collect();
+        users.iter().flat_map(|user| user.state().sessions.clone()).collect()
+    }
+
+    /// Users and topics, for the metrics.
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        (self.users.lock().len(), self.topics.lock().len())
+    }
+
+    fn user(&self, id: &str) -> Option<Arc<User>> {
+        self.users.lock().get(id).cloned()
+    }
+
+    fn topic(&self, conversation: ConversationId) -> Option<Arc<Topic>> {
+        self.topics.lock().get(&conversation).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests;

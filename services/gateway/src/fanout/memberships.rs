@@ -1,0 +1,124 @@
+//! Keeps each user's conversations as the conversation service says. Called by the task of the WatchMemberships stream
+//! only, so changes of one user never overtake each other.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use viberchat_kit::id::ConversationId;
+use viberchat_proto::conversation::v1::{Membership, MembershipChangeKind};
+use viberchat_proto::types::v1::ConversationKind;
+
+use super::topic::Follower;
+use super::{Registry, Slot, Topic, User};
+
+impl Registry {
+    /// All conversations of a user. What is new begins, what is missing has ended; the others may have changed unheard.
+    pub(crate) fn snapshot(&self, user_id: &str, memberships: &[Membership], now: Instant) {
+        let Some(user) = self.user(user_id) else { return };
+        let (was_known, mut gone) = {
+            let state = user.state();
+            (state.is_known, state.by_conversation())
+        };
+        for (id, is_direct) in memberships.iter().filter_map(parse) {
+            match gone.remove(&id) {
+                Some(slot) => self.changed(&user, slot),
+                None => self.added(&user, id, is_direct),
+            }
+        }
+        for slot in gone.into_values() {
+            self.removed(&user, slot, now);
+        }
+        if !was_known {
+            let mut state = user.state();
+            state.is_known = true;
+            state.attach_all();
+        }
+    }
+
+    /// One change of a user's conversations.
+    pub(crate) fn change(&self, user_id: &str, kind: MembershipChangeKind, membership: &Membership, now: Instant) {
+        let (Some(user), Some((id, is_direct))) = (self.user(user_id), parse(membership)) else { return };
+        let found = user.state().find(id).map(|(slot, _)| slot);
+        match (kind, found) {
+            (MembershipChangeKind::Added, None) => self.added(&user, id, is_direct),
+            (MembershipChangeKind::Added | MembershipChangeKind::Changed, Some(slot)) => self.changed(&user, slot),
+            (MembershipChangeKind::Removed, Some(slot)) => self.removed(&user, slot, now),
+            (MembershipChangeKind::Removed | MembershipChangeKind::Changed, None)
+            | (MembershipChangeKind::Unspecified, _) => {}
+        }
+    }
+
+    fn added(&self, user: &Arc<User>, id: ConversationId, is_direct: bool) {
+        let mut topics = self.topics.lock();
+        let topic = topics.entry(id).or_insert_with(|| {
+            self.topic_wishes.add(id);
+            Arc::new(Topic::new(id, is_direct))
+        });
+        let topic = topic.clone();
+        let mut followers = topic.followers();
+        drop(topics);
+        followers.idle_since = None;
+        let is_waiting = !followers.is_live;
+        let mut state = user.state();
+        let slot = state.insert(topic.clone());
+        followers.list.push(Follower { user: user.clone(), slot, is_waiting });
+        state.waiting += usize::from(is_waiting);
+        for member in &state.sessions {
+            let mut session = member.session();
+            session.conversation_added(slot, &topic);
+            member.wake(&mut session);
+        }
+    }
+
+    fn changed(&self, user: &User, slot: Slot) {
+        let state = user.state();
+        let Some(topic) = state.topics[slot as usize].clone() else { return };
+        for member in &state.sessions {
+            let mut session = member.session();
+            session.conversation_changed(slot, &topic);
+            member.wake(&mut session);
+        }
+    }
+
+    fn removed(&self, user: &Arc<User>, slot: Slot, now: Instant) {
+        let Some(topic) = user.state().topics[slot as usize].clone() else { return };
+        let was_waiting = unfollow(&topic, user, slot, now);
+        let mut state = user.state();
+        state.remove(slot);
+        for member in &state.sessions {
+            let mut session = member.session();
+            session.conversation_removed(slot);
+            member.wake(&mut session);
+        }
+        if was_waiting {
+            state.waiting -= 1;
+            state.attach_all();
+        }
+    }
+
+    /// The user has no session any more and is not followed.
+    pub(super) fn end_user(&self, user: &Arc<User>, now: Instant) {
+        let topics: Vec<_> = user.state().entries().map(|(slot, topic)| (slot, topic.clone())).collect();
+        for (slot, topic) in topics {
+            unfollow(&topic, user, slot, now);
+        }
+    }
+}
+
+/// Returns whether the user was waiting for the topic's head.
+fn unfollow(topic: &Topic, user: &Arc<User>, slot: Slot, now: Instant) -> bool {
+    let mut followers = topic.followers();
+    let is_this = |follower: &Follower| follower.slot == slot && Arc::ptr_eq(&follower.user, user);
+    let Some(place) = followers.list.iter().position(is_this) else { return false };
+    let follower = followers.list.swap_remove(place);
+    if followers.list.is_empty() {
+        followers.list = Vec::new();
+        followers.idle_since = Some(now);
+    }
+    follower.is_waiting
+}
+
+fn parse(membership: &Membership) -> Option<(ConversationId, bool)> {
+    let id = ConversationId::parse(&membership.conversation_id).ok()?;
+    Some((id, membership.kind() == ConversationKind::Direct))
+}

@@ -1,0 +1,131 @@
+//! What is due at a time. The owner asks for the next time, and comes back then; there is no timer per session.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Phase, Session};
+use crate::close::Close;
+use crate::config::millis;
+use crate::frames;
+
+/// Heads in one heartbeat; the others come with the next.
+const HEARTBEAT_HEADS_MAX: usize = 200;
+
+pub(super) struct Timers {
+    last_heard: Instant,
+    /// From welcome on.
+    next_heartbeat: Option<Instant>,
+    /// Since when the socket takes nothing, while something waits for it.
+    stalled_since: Option<Instant>,
+    token_announced: bool,
+}
+
+impl Timers {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { last_heard: now, next_heartbeat: None, stalled_since: None, token_announced: false }
+    }
+
+    pub(super) fn begin_heartbeats(&mut self, first: Instant) {
+        self.next_heartbeat = Some(first);
+    }
+}
+
+impl Session {
+    /// The client said something, or could not because nothing is read from it.
+    pub(crate) fn heard(&mut self, now: Instant) {
+        self.timers.last_heard = now;
+    }
+
+    /// The socket takes no more bytes, or took some.
+    pub(crate) fn set_stalled(&mut self, now: Instant, stalled: bool) {
+        match stalled {
+            false => self.timers.stalled_since = None,
+            true => _ = self.timers.stalled_since.get_or_insert(now),
+        }
+    }
+
+    /// Does what is due, and says when to come back at the latest.
+    pub(crate) fn tick(&mut self, now: Instant) -> Instant {
+        if !self.may_read() {
+            // It is ours to read again; silence counts from then on.
+            self.heard(now);
+        }
+        self.close_if_late(now);
+        self.announce_token_end(now);
+        self.queue_heartbeat(now);
+        if self.pump.end_parking(now) {
+            self.conversations.queue_unfinished();
+        }
+        self.next_tick(now)
+    }
+
+    fn close_if_late(&mut self, now: Instant) {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.handshake_ends()) {
+            self.close(Close::ProtocolError);
+        } else if due(self.stall_ends()) {
+            self.close(Close::SlowConsumer);
+        } else if due(self.token_ends.map(|(at, _)| at)) {
+            self.close(Close::TokenExpired);
+        } else if due(Some(self.silence_ends())) {
+            self.close(Close::Silent);
+        }
+    }
+
+    fn announce_token_end(&mut self, now: Instant) {
+        if self.token_notice().is_some_and(|at| at <= now)
+            && let Some((_, expires)) = self.token_ends
+        {
+            self.timers.token_announced = true;
+            self.outbox.force_push(frames::token_expires(expires));
+        }
+    }
+
+    fn queue_heartbeat(&mut self, now: Instant) {
+        let Some(due) = self.timers.next_heartbeat.filter(|due| *due <= now) else { return };
+        let interval = millis(self.config.heartbeat_ms);
+        let late = now.saturating_duration_since(due).min(interval / 2);
+        self.timers.next_heartbeat = Some(now + interval - late);
+        let heads = self.conversations.behind().map(|topic| (topic.conversation(), topic.head_seq()));
+        let frame = frames::heartbeat(heads.take(HEARTBEAT_HEADS_MAX));
+        // No room: the client is busy reading, and hears from us all the same.
+        let _queued = self.outbox.try_push(frame);
+        self.conversations.queue_unfinished();
+    }
+
+    /// The next time after `now` at which something is due.
+    pub(crate) fn next_tick(&self, now: Instant) -> Instant {
+        let times = [
+            self.handshake_ends(),
+            self.stall_ends(),
+            self.token_notice(),
+            self.token_ends.map(|(at, _)| at),
+            Some(self.silence_ends()),
+            self.timers.next_heartbeat,
+            self.pump.next_tick(),
+        ];
+        let next = times.into_iter().flatten().filter(|at| *at > now).min();
+        next.unwrap_or(now + Duration::from_secs(1))
+    }
+
+    fn handshake_ends(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Hello { until } | Phase::Resume { until, .. } => Some(until),
+            Phase::Memberships { .. } | Phase::Live => None,
+        }
+    }
+
+    fn silence_ends(&self) -> Instant {
+        self.timers.last_heard + millis(self.config.silence_ms_max)
+    }
+
+    fn stall_ends(&self) -> Option<Instant> {
+        self.timers.stalled_since.map(|since| since + millis(self.config.stall_ms_max))
+    }
+
+    fn token_notice(&self) -> Option<Instant> {
+        let (ends, _) = self.token_ends.filter(|_| !self.timers.token_announced)?;
+        ends.checked_sub(millis(self.config.token_notice_ms))
+    }
+}

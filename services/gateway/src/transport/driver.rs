@@ -1,0 +1,390 @@
+//! The task of a socket: moves frames between the socket and its session, and runs what the session asks for.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, Stream as _};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tokio_websockets::Message;
+use viberchat_proto::gateway::v1::Hello;
+use viberchat_proto::message::v1::{Door, SendMessageRequest};
+
+use super::socket::Socket;
+use crate::close::Close;
+use crate::fanout::{Member, User};
+use crate::frames::{self, Request, Unreadable};
+use crate::gateway::Gateway;
+use crate::session::{JobDone, Session, Step, UnderWay};
+use crate::upstream::sends;
+
+/// Frames read before others get their turn.
+const FRAMES_A_TURN_MAX: usize = 64;
+
+/// Rounds of reading and writing before others get their turn.
+const ROUNDS_A_TURN_MAX: usize = 4;
+
+/// Flushes before others get their turn.
+const FLUSHES_A_TURN_MAX: usize = 8;
+
+/// Bytes fed to the socket before they have to be taken by the connection.
+const FED_BYTES_MAX: usize = 32 * 1024;
+
+/// How long the client may take to answer a close.
+const CLOSE_WAIT_MAX: Duration = Duration::from_secs(2);
+
+type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Calls = FuturesUnordered<Running<(UnderWay, Bytes)>>;
+
+enum State {
+    Open,
+    /// The close frame is written, or on its way.
+    Closing {
+        until: Instant,
+    },
+    /// Both sides have closed, or the client broke the protocol of the socket.
+    Ending {
+        until: Instant,
+    },
+}
+
+/// See the module. Ends when the connection has ended.
+pub(super) struct Driver {
+    gateway: Arc<Gateway>,
+    member: Arc<Member>,
+    socket: Socket,
+    state: State,
+    /// From welcome on.
+    user: Option<Arc<User>>,
+    /// Frames that are being answered by services; made when there is one.
+    calls: Option<Box<Calls>>,
+    /// The read of the pump.
+    job: Option<Running<JobDone>>,
+    /// When the wheel comes next.
+    due_at: Instant,
+    bytes_written: u64,
+    _connection: Arc<OwnedSemaphorePermit>,
+}
+
+impl Driver {
+    pub(super) fn new(gateway: Arc<Gateway>, socket: Socket, connection: Arc<OwnedSemaphorePermit>) -> Self {
+        let now = Instant::now();
+        gateway.metrics.sockets.inc();
+        Self {
+            member: Member::new(Session::new(gateway.config.clone(), now)),
+            gateway,
+            socket,
+            state: State::Open,
+            user: None,
+            calls: None,
+            job: None,
+            due_at: now,
+            bytes_written: 0,
+            _connection: connection,
+        }
+    }
+
+    /// One turn. `Ready`: the connection is over.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        self.member.begin_turn(cx.waker());
+        self.tick(now);
+        for round in 1.. {
+            let answered = self.poll_calls(cx) | self.poll_job(cx, now);
+            let read = match self.read(cx, now) {
+                Poll::Ready(Ok(read)) => read,
+                Poll::Ready(Err(Ended)) => return self.end(cx, now),
+                Poll::Pending => false,
+            };
+            let wrote = self.write(cx, now);
+            if !(answered || read || wrote) {
+                break;
+            }
+            if round == ROUNDS_A_TURN_MAX {
+                cx.waker().wake_by_ref();
+                break;
+            }
+        }
+        match self.state {
+            State::Open => self.socket.doze(),
+            State::Closing { until } if now >= until => return self.end(cx, now),
+            State::Ending { until } if now >= until => return Poll::Ready(()),
+            State::Closing { .. } | State::Ending { .. } => {}
+        }
+        Poll::Pending
+    }
+
+    /// The times of the session, if the wheel has come for them.
+    fn tick(&mut self, now: Instant) {
+        if self.member.take_due() && self.due_at <= now {
+            let next = self.member.session().tick(now);
+            self.due_at = self.gateway.wheel.schedule(&self.member, next);
+        }
+    }
+
+    /// Something is due earlier than the wheel comes.
+    fn be_back_at(&mut self, at: Instant) {
+        if at < self.due_at {
+            self.due_at = self.gateway.wheel.schedule(&self.member, at);
+        }
+    }
+
+    fn poll_calls(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut answered = false;
+        while let Some(calls) = &mut self.calls {
+            match Pin::new(calls.as_mut()).poll_next(cx) {
+                Poll::Ready(Some((under_way, frame))) => {
+                    self.member.session().answer(&under_way, frame);
+                    answered = true;
+                }
+                Poll::Ready(None) => self.calls = None,
+                Poll::Pending => break,
+            }
+        }
+        answered
+    }
+
+    fn poll_job(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some(job) = &mut self.job else { return false };
+        let Poll::Ready(done) = job.poll_unpin(cx) else { return false };
+        self.job = None;
+        let mut session = self.member.session();
+        session.job_done(now, done);
+        let next = session.next_tick(now);
+        drop(session);
+        self.be_back_at(next);
+        true
+    }
+
+    /// Reads what is ready; says whether there was anything.
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<bool, Ended>> {
+        for count in 0..FRAMES_A_TURN_MAX {
+            if matches!(self.state, State::Ending { .. }) {
+                return Poll::Ready(Err(Ended));
+            }
+            let is_open = matches!(self.state, State::Open);
+            if is_open && !(self.member.session().may_read() && self.gateway.sends.has_room(&self.member)) {
+                return Poll::Ready(Ok(count > 0));
+            }
+            match self.socket.poll_next(cx) {
+                Poll::Pending => return Poll::Ready(Ok(count > 0)),
+                Poll::Ready(None | Some(Err(tokio_websockets::Error::Io(_)))) => return Poll::Ready(Err(Ended)),
+                // The library has queued the close frame that says why.
+                Poll::Ready(Some(Err(_))) => self.begin_closing(now),
+                Poll::Ready(Some(Ok(message))) if is_open => self.take(&message, now),
+                Poll::Ready(Some(Ok(_))) => {}
+            }
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    fn take(&mut self, message: &Message, now: Instant) {
+        if message.is_close() {
+            return self.begin_closing(now);
+        }
+        let frame = if message.is_text() {
+            frames::decode(message.as_payload())
+        } else if message.is_binary() {
+            Err(Unreadable { id: 0, problem: "binary frames are not part of this subprotocol" })
+        } else {
+            return self.member.session().heard(now);
+        };
+        self.gateway.metrics.frames_in.inc();
+        let step = self.member.session().frame(now, frame, message.as_payload().len());
+        self.step(step, now);
+    }
+
+    fn step(&mut self, step: Step, now: Instant) {
+        match step {
+            Step::Done => {}
+            Step::Hello { id, hello } => {
+                let step = self.hello(id, &hello, now);
+                self.step(step, now);
+            }
+            Step::Attach => {
+                if let Some(user) = &self.user {
+                    self.gateway.registry.attach(user, &self.member);
+                }
+            }
+            Step::Send { under_way, request } => self.send(under_way, request, now),
+            Step::Call { under_way, request } => self.call(under_way, request),
+        }
+    }
+
+    fn hello(&mut self, id: u32, hello: &Hello, now: Instant) -> Step {
+        let verified = match self.gateway.verify_hello(hello) {
+            Ok(verified) => verified,
+            Err(refusal) => {
+                self.member.session().refuse_hello(now, id, &refusal);
+                return Step::Done;
+            }
+        };
+        let resume = hello.resume;
+        let gateway = &self.gateway;
+        let welcome = gateway.welcome(id, &verified);
+        let ends = (now + gateway.verifier.time_left(&verified.token), verified.token.expires_at);
+        // Joined before anything is said, so that no change of memberships is missed.
+        let sessions_max = gateway.config.user_sessions_max as usize;
+        self.user = Some(gateway.registry.join(&verified.user, &self.member, sessions_max));
+        let first_heartbeat = gateway.first_heartbeat();
+        let mut session = self.member.session();
+        let step = session.welcome(now, welcome, resume, ends, first_heartbeat);
+        let next = session.next_tick(now);
+        drop(session);
+        self.be_back_at(next);
+        step
+    }
+
+    fn send(&mut self, under_way: UnderWay, mut request: SendMessageRequest, now: Instant) {
+        let Some(user) = &self.user else { return };
+        request.door = Door::Socket.into();
+        request.keep_read_position = false;
+        if let Err(error) = self.gateway.rate.check(user.id(), now) {
+            let frame = frames::error(under_way.id, &error);
+            return self.member.session().answer(&under_way, frame);
+        }
+        if let Err(under_way) = self.gateway.sends.submit(&self.member, user.id(), under_way, request, now) {
+            let frame = frames::error(under_way.id, &sends::unavailable());
+            self.member.session().answer(&under_way, frame);
+        }
+    }
+
+    fn call(&mut self, under_way: UnderWay, request: Request) {
+        let Some(user) = &self.user else { return };
+        let page_bytes_max = self.gateway.config.page_bytes_max as usize;
+        let answer = self.gateway.upstream.clone().answer(user.id().clone(), under_way.id, request, page_bytes_max);
+        self.calls.get_or_insert_default().push(Box::pin(answer.map(|frame| (under_way, frame))));
+    }
+
+    /// Writes what is queued; says whether there may be more to do at once.
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut fed = 0;
+        let mut started = false;
+        for _ in 0..FLUSHES_A_TURN_MAX {
+            let mut session = self.member.session();
+            if self.job.is_none()
+                && let Some(job) = session.advance(now)
+                && let Some(user) = &self.user
+            {
+                self.job = Some(Box::pin(self.gateway.upstream.clone().read(user.id().clone(), job)));
+                started = true;
+            }
+            let mut is_empty = true;
+            while fed < FED_BYTES_MAX
+                && let Some(frame) = session.pop_frame()
+            {
+                is_empty = false;
+                fed += frame.len();
+                self.gateway.metrics.frames_out.inc();
+                if self.socket.feed(Message::text(frame)).is_err() {
+                    break;
+                }
+            }
+            let closing = if is_empty { close_now(&session) } else { None };
+            drop(session);
+            if let Some(close) = closing.filter(|_| matches!(self.state, State::Open)) {
+                self.close(close, now);
+            }
+            match self.socket.poll_flush(cx) {
+                Poll::Pending => {
+                    self.note_stall(now);
+                    return started;
+                }
+                Poll::Ready(_) if is_empty => {
+                    self.member.session().set_stalled(now, false);
+                    return started;
+                }
+                // An error shows at the next read.
+                Poll::Ready(_) => fed = 0,
+            }
+        }
+        true
+    }
+
+    /// The connection takes no more for now. It counts as stalled from when it last took something.
+    fn note_stall(&mut self, now: Instant) {
+        let written = self.socket.bytes_written();
+        let mut session = self.member.session();
+        if written != self.bytes_written {
+            self.bytes_written = written;
+            session.set_stalled(now, false);
+        }
+        session.set_stalled(now, true);
+        let next = session.next_tick(now);
+        let close = session.closing().filter(|close| *close == Close::SlowConsumer);
+        drop(session);
+        self.be_back_at(next);
+        if let Some(close) = close.filter(|_| matches!(self.state, State::Open)) {
+            self.close(close, now);
+        }
+    }
+
+    fn close(&mut self, close: Close, now: Instant) {
+        self.gateway.metrics.closed(close);
+        // The socket may be closed already, from the other side.
+        let _fed = self.socket.feed(close.message());
+        self.begin_closing(now);
+    }
+
+    fn begin_closing(&mut self, now: Instant) {
+        if matches!(self.state, State::Open) {
+            self.member.session().close(Close::Normal);
+            self.state = State::Closing { until: now + CLOSE_WAIT_MAX };
+            self.be_back_at(now + CLOSE_WAIT_MAX);
+        }
+    }
+
+    /// The socket is closed; waits until the connection is.
+    fn end(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
+        self.leave(now);
+        let until = match self.state {
+            State::Ending { until } => until,
+            State::Open | State::Closing { .. } => now + CLOSE_WAIT_MAX,
+        };
+        self.state = State::Ending { until };
+        if now >= until {
+            return Poll::Ready(());
+        }
+        self.be_back_at(until);
+        self.socket.poll_discard(cx)
+    }
+
+    /// The session is over; what it had under way goes on nowhere.
+    fn leave(&mut self, now: Instant) {
+        self.calls = None;
+        self.job = None;
+        if let Some(user) = self.user.take() {
+            self.gateway.registry.leave(&user, &self.member, now);
+        }
+    }
+}
+
+/// What a session waits for before it is closed: answers that are on their way, unless nobody would hear them.
+fn close_now(session: &Session) -> Option<Close> {
+    let close = session.closing()?;
+    let waits = matches!(close, Close::Draining | Close::TokenExpired | Close::Replaced) && session.is_answering();
+    (!waits && session.is_drained()).then_some(close)
+}
+
+/// The connection has nothing more to say.
+struct Ended;
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.turn(cx)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.leave(Instant::now());
+        self.gateway.metrics.sockets.dec();
+    }
+}
