@@ -1,12 +1,15 @@
 //! Users who chat at random, from a seed: the load under which the checker, the kills and the mutants are tried.
 //!
-//! Map: `plan` how many do what, `crowd` gathers them and reads everything at the end, `actor` is one of them.
+//! Map: `plan` how many do what, `crowd` gathers them and reads everything at the end, `actor` is one of them;
+//! `run` has them chat on servers and has the history judged.
 
 mod actor;
 mod crowd;
 mod plan;
+mod run;
 
 pub use self::{
     crowd::{Crowd, Place},
     plan::{Plan, size_from_environment},
+    run::{chat_and_judge, judge},
 };

@@ -140,6 +140,12 @@ impl Recorder {
         self.lock().scan = Some(scan);
     }
 
+    /// How many calls were acknowledged so far.
+    #[must_use]
+    pub fn acks(&self) -> usize {
+        self.lock().calls.iter().filter(|call| matches!(call.answer, Answer::Stored { .. })).count()
+    }
+
     /// What was written down so far.
     #[must_use]
     pub fn history(&self) -> History {

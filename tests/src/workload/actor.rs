@@ -36,6 +36,8 @@ pub(super) struct Shared {
 /// A user.
 pub(super) struct Actor {
     pub(super) client: Client,
+    /// The same user at another server, if there is one: without a session.
+    twin: Client,
     pub(super) number: usize,
     plan: Plan,
     rng: SmallRng,
@@ -48,8 +50,8 @@ pub(super) struct Actor {
 }
 
 impl Actor {
-    pub(super) fn new(client: Client, number: usize, plan: Plan, rng: SmallRng, shared: Shared) -> Self {
-        Self { client, number, plan, rng, shared, mine: VecDeque::new(), done: VecDeque::new(), writes: 0 }
+    pub(super) fn new([client, twin]: [Client; 2], number: usize, plan: Plan, rng: SmallRng, shared: Shared) -> Self {
+        Self { client, twin, number, plan, rng, shared, mine: VecDeque::new(), done: VecDeque::new(), writes: 0 }
     }
 
     /// Does all steps of the plan, or as many as there is time for.
@@ -65,7 +67,9 @@ impl Actor {
     async fn step(&mut self) {
         let Some(place) = self.choose_place() else { return };
         match self.rng.random_range(0..100) {
-            0..40 => self.send(&place.id).await,
+            0..34 => self.send(&place.id).await,
+            34..37 => self.send_twice_at_once(&place.id).await,
+            37..40 => self.edit_and_delete_at_once().await,
             40..52 => self.send_pipelined(&place.id).await,
             52..62 => self.change_own(false).await,
             62..69 => self.change_own(true).await,
@@ -177,6 +181,32 @@ impl Actor {
         let door = self.any_door();
         let answer = self.client.attempt(door, &attempt).await;
         self.carry_through(attempt, answer).await;
+    }
+
+    /// The same write at two doors at the same time: one is stored, the other a duplicate.
+    async fn send_twice_at_once(&mut self, conversation: &str) {
+        let text = self.new_text();
+        let attempt = self.attempt(conversation, Action::Send { text });
+        let (door, other) = (self.any_door(), self.twin_door());
+        let (one, two) = tokio::join!(self.client.attempt(door, &attempt), self.twin.attempt(other, &attempt));
+        let answer = if matches!(one, Answer::Stored { .. }) { one } else { two };
+        self.carry_through(attempt, answer).await;
+    }
+
+    /// Whoever comes first, no edit follows the deletion.
+    async fn edit_and_delete_at_once(&mut self) {
+        let Some((conversation, message_id)) = self.mine.pop_back() else { return };
+        let text = self.new_text();
+        let edit = self.attempt(&conversation, Action::Edit { message_id: message_id.clone(), text });
+        let delete = self.attempt(&conversation, Action::Delete { message_id });
+        let (door, other) = (self.any_door(), self.twin_door());
+        let (edited, deleted) = tokio::join!(self.client.attempt(door, &edit), self.twin.attempt(other, &delete));
+        self.carry_through(edit, edited).await;
+        self.carry_through(delete, deleted).await;
+    }
+
+    fn twin_door(&mut self) -> Door {
+        if self.rng.random_bool(0.5) { Door::Http } else { Door::Grpc }
     }
 
     async fn mark(&mut self, conversation: &str) {

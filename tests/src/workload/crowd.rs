@@ -79,13 +79,12 @@ impl Crowd {
             texts: Arc::new(AtomicU64::new(1)),
             stop: Arc::new(AtomicBool::new(false)),
         };
-        let actors = clients
-            .into_iter()
-            .enumerate()
-            .map(|(number, client)| {
-                Actor::new(client, number, *plan, SmallRng::seed_from_u64(rng.random()), shared.clone())
-            })
-            .collect();
+        let mut actors = Vec::new();
+        for (number, client) in clients.into_iter().enumerate() {
+            let twin = Client::new(servers[(number + 1) % servers.len()], &user_name(number), recorder)?;
+            let own_rng = SmallRng::seed_from_u64(rng.random());
+            actors.push(Actor::new([client, twin], number, *plan, own_rng, shared.clone()));
+        }
         Ok(Self { plan: *plan, actors, shared })
     }
 

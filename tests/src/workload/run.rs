@@ -1,0 +1,46 @@
+//! A workload from the first call to the verdict.
+
+use anyhow::{Context as _, Result};
+
+use super::{Crowd, Plan};
+use crate::{
+    cluster::Server,
+    history::{self, Recorder, Report, scan_store},
+};
+
+/// Lets the users of a plan chat on the servers, which share one store, and judges what they saw.
+///
+/// # Errors
+/// If the servers do not let them, or cannot be stopped.
+pub async fn chat_and_judge(plan: &Plan, servers: &mut [Server]) -> Result<Report> {
+    let recorder = Recorder::default();
+    let all: Vec<&Server> = servers.iter().collect();
+    let mut crowd = Crowd::gather(plan, &all, &recorder).await.context("the beginning")?;
+    crowd.chat().await;
+    judge(crowd, servers, &recorder).await
+}
+
+/// Waits until all is quiet, reads everything, stops the servers, scans their files and judges.
+///
+/// # Errors
+/// If the servers cannot be read from or stopped. The history is then kept in their folder.
+pub async fn judge(mut crowd: Crowd, servers: &mut [Server], recorder: &Recorder) -> Result<Report> {
+    let settled = crowd.settle().await;
+    let report = match settled {
+        Ok(()) => {
+            for server in servers.iter_mut() {
+                recorder.count(server.counters().await?);
+                server.stop(recorder).await?;
+            }
+            recorder.scan(scan_store(&servers[0].settings().data_folder(), true)?);
+            Ok(history::check(&recorder.history()))
+        }
+        Err(error) => Err(error),
+    };
+    if report.as_ref().map_or(true, |report| !report.anomalies.is_empty()) {
+        let path = servers[0].settings().folder().join("history.json");
+        recorder.save(&path)?;
+        println!("the history: {}", path.display());
+    }
+    report.context("the end")
+}

@@ -1,0 +1,131 @@
+//! Each known defect is woken in the binary, the workload that should notice it runs, and the checker must turn red.
+//!
+//! `make mutants` runs these; `make test` runs the same workloads without a mutant, in `checker.rs` and `faults.rs`.
+
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
+
+use anyhow::Result;
+use viberchat_kit::fault;
+use viberchat_tests::{
+    cluster::{Server, Settings},
+    history::{Check, Recorder, Report},
+    workload::{Crowd, Plan, chat_and_judge, judge},
+};
+
+/// Which load shows a defect.
+#[derive(Clone, Copy)]
+enum Load {
+    /// One server; sessions come and go.
+    Sessions,
+    /// Two servers on one store; conditions are lost.
+    Races,
+    /// One server that is killed.
+    Kills,
+}
+
+/// Each mutant, the load that shows it, and the checks of which at least one must turn red.
+const EXPECTED: &[(&str, Load, &[Check])] = &[
+    ("ack_before_write", Load::Kills, &[Check::C1]),
+    ("dedup_off", Load::Sessions, &[Check::C2]),
+    ("condition_ignored", Load::Races, &[Check::C1, Check::C4, Check::C5]),
+    ("rules_not_redecided", Load::Races, &[Check::C12, Check::C16]),
+    ("conflict_ids_not_redecided", Load::Races, &[Check::C2]),
+    ("stream_gap_unnoticed", Load::Sessions, &[Check::C7]),
+    ("fanout_order_swapped", Load::Sessions, &[Check::C7]),
+    ("resume_off_by_one", Load::Sessions, &[Check::C10]),
+    ("position_backwards", Load::Sessions, &[Check::C9]),
+    ("removed_member_served", Load::Sessions, &[Check::C12]),
+    ("deletion_leaves_text", Load::Sessions, &[Check::C16]),
+    ("direct_pair_not_unique", Load::Sessions, &[Check::C8]),
+];
+
+/// A defect of a race may sleep through one run.
+const RUNS_MAX: u32 = 4;
+
+async fn run(load: Load, settings: &Settings) -> Result<Report> {
+    match load {
+        Load::Sessions => {
+            let mut servers = [Server::start(settings).await?];
+            chat_and_judge(&Plan::default(), &mut servers).await
+        }
+        Load::Races => {
+            let mut servers = [Server::start(settings).await?, Server::start(settings).await?];
+            chat_and_judge(&Plan { sessions: false, ..Plan::default() }, &mut servers).await
+        }
+        Load::Kills => {
+            let settings = settings.clone().unsynced();
+            let recorder = Recorder::default();
+            let mut server = Server::start(&settings).await?;
+            let plan = Plan { steps: usize::MAX, ..Plan::default() };
+            let mut crowd = Crowd::gather(&plan, &[&server], &recorder).await?;
+            let stop = crowd.stopper();
+            let killing = async {
+                let killed = async {
+                    for _ in 0..10 {
+                        tokio::time::sleep(Duration::from_millis(300)).await;
+                        server.kill(&recorder).await?;
+                        server.restart().await?;
+                    }
+                    anyhow::Ok(())
+                };
+                let killed = killed.await;
+                stop.store(true, Ordering::Relaxed);
+                killed
+            };
+            let ((), killed) = tokio::join!(crowd.chat(), killing);
+            killed?;
+            judge(crowd, &mut [server], &recorder).await
+        }
+    }
+}
+
+/// Wakes the mutant and expects the checker to notice.
+async fn is_noticed(name: &str) -> Result<()> {
+    let (_, load, checks) = EXPECTED.iter().find(|(listed, ..)| *listed == name).expect("every mutant is in the table");
+    for _ in 0..RUNS_MAX {
+        let settings = Settings::new(env!("CARGO_BIN_EXE_viberchat-under-test"))?.mutant(name);
+        let report = run(*load, &settings).await?;
+        if checks.iter().any(|check| report.broken().contains(check)) {
+            println!("mutant {name}: noticed by {:?}", report.broken());
+            return Ok(());
+        }
+        println!("mutant {name}: not yet noticed; {report}");
+    }
+    panic!("mutant {name} lives: none of {checks:?} turned red in {RUNS_MAX} runs");
+}
+
+macro_rules! mutants {
+    ($($name:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            #[ignore = "run by `make mutants`"]
+            async fn $name() -> Result<()> {
+                is_noticed(stringify!($name)).await
+            }
+        )*
+
+        const TESTED: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+mutants! {
+    ack_before_write
+    dedup_off
+    condition_ignored
+    rules_not_redecided
+    conflict_ids_not_redecided
+    stream_gap_unnoticed
+    fanout_order_swapped
+    resume_off_by_one
+    position_backwards
+    removed_member_served
+    deletion_leaves_text
+    direct_pair_not_unique
+}
+
+#[test]
+fn every_mutant_has_a_test() {
+    let planted: BTreeSet<&str> = fault::MUTANTS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(planted, TESTED.iter().copied().collect());
+    assert_eq!(planted, EXPECTED.iter().map(|(name, ..)| *name).collect());
+}
