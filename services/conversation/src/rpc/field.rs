@@ -1,0 +1,107 @@
+//! Fields of requests → ids and checked values; what is wrong is named with its field.
+
+use std::collections::BTreeSet;
+
+use viberchat_kit::error::{Error, Reason, Result};
+use viberchat_kit::id::{ConversationId, RequestId, UserId};
+
+use crate::domain::{AVATAR_BYTES_MAX, BATCH_MAX, DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX};
+
+pub(super) fn conversation_id(text: &str) -> Result<ConversationId> {
+    conversation_id_of("conversation_id", text)
+}
+
+fn conversation_id_of(field: &str, text: &str) -> Result<ConversationId> {
+    ConversationId::parse(text).map_err(|invalid| Error::invalid_argument(field, invalid.to_string()))
+}
+
+pub(super) fn user_id(field: &str, text: &str) -> Result<UserId> {
+    UserId::parse(text).map_err(|invalid| Error::invalid_argument(field, invalid.to_string()))
+}
+
+pub(super) fn request_id(text: &str) -> Result<RequestId> {
+    RequestId::parse(text).map_err(|invalid| Error::invalid_argument("request_id", invalid.to_string()))
+}
+
+/// Each user once, however often they are named. `users_max` counts names.
+pub(super) fn user_ids(field: &str, texts: &[String], users_max: usize) -> Result<BTreeSet<UserId>> {
+    check_count(field, texts.len(), users_max)?;
+    texts.iter().enumerate().map(|(index, text)| user_id(&format!("{field}[{index}]"), text)).collect()
+}
+
+/// Ids of a call that reads many.
+pub(super) fn conversation_ids(field: &str, texts: &[String]) -> Result<Vec<ConversationId>> {
+    check_count(field, texts.len(), BATCH_MAX)?;
+    texts.iter().enumerate().map(|(index, text)| conversation_id_of(&format!("{field}[{index}]"), text)).collect()
+}
+
+pub(super) fn check_count(field: &str, count: usize, max: usize) -> Result<()> {
+    if count <= max {
+        return Ok(());
+    }
+    let message = format!("at most {max} {field} in one call");
+    Err(Error::new(Reason::LimitExceeded, message)
+        .with_metadata("max", max.to_string())
+        .with_field(field, format!("has {count} items, allowed are {max}")))
+}
+
+/// The name of a group.
+pub(super) fn group_name(name: &str) -> Result<()> {
+    if name.trim().is_empty() {
+        return Err(Error::invalid_argument("name", "is blank"));
+    }
+    check_chars("name", name, NAME_CHARS_MAX)
+}
+
+pub(super) fn description(description: &str) -> Result<()> {
+    check_chars("description", description, DESCRIPTION_CHARS_MAX)
+}
+
+pub(super) fn avatar_url(field: &str, url: &str) -> Result<()> {
+    if url.len() > AVATAR_BYTES_MAX {
+        return Err(Error::invalid_argument(field, format!("is longer than {AVATAR_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+pub(super) fn check_chars(field: &str, text: &str, max: usize) -> Result<()> {
+    // No character has less than a byte: the long ones are not counted through.
+    if text.len() > 4 * max || text.chars().count() > max {
+        return Err(Error::invalid_argument(field, format!("is longer than {max} characters")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn violation(result: Result<impl std::fmt::Debug>) -> String {
+        result.unwrap_err().violations.remove(0).field
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_field() {
+        assert_eq!(violation(conversation_id("no")), "conversation_id");
+        assert_eq!(violation(user_ids("user_ids", &["a".into(), "b\n".into()], 200)), "user_ids[1]");
+        assert_eq!(violation(request_id("")), "request_id");
+        assert_eq!(violation(request_id(&"x".repeat(65))), "request_id");
+    }
+
+    #[test]
+    fn characters_are_counted_and_not_bytes() {
+        group_name(&"ä".repeat(255)).unwrap();
+        assert_eq!(violation(group_name(&"ä".repeat(256))), "name");
+        assert_eq!(violation(group_name(" \u{a0}")), "name");
+        description(&"🎉".repeat(1_000)).unwrap();
+        assert_eq!(violation(description(&"x".repeat(1_001))), "description");
+        assert_eq!(violation(avatar_url("avatar_url", &"ä".repeat(501))), "avatar_url");
+    }
+
+    #[test]
+    fn too_many_items_are_a_limit() {
+        let ids = vec!["a".to_owned(); 3];
+        assert_eq!(user_ids("user_ids", &ids, 3).unwrap().len(), 1);
+        assert_eq!(user_ids("user_ids", &ids, 2).unwrap_err().reason, Reason::LimitExceeded);
+    }
+}

@@ -1,0 +1,147 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::service::Routes;
+use viberchat_kit::clock::SharedClock;
+use viberchat_kit::config::ConfigError;
+use viberchat_kit::id::SharedEntropy;
+use viberchat_kit::keys::Keys;
+use viberchat_kit::lifecycle::Handle;
+use viberchat_kit::page::PageSealer;
+use viberchat_kit::rpc::Channel;
+use viberchat_kit::telemetry::Metrics;
+use viberchat_proto::conversation::v1::conversation_service_server::ConversationServiceServer;
+use viberchat_proto::conversation::v1::user_directory_service_server::UserDirectoryServiceServer;
+
+use crate::activity::ActivityWriter;
+use crate::config::Config;
+use crate::log::{EntryLog, MessageLog};
+use crate::metrics::ServiceMetrics;
+use crate::relay::{self, Relay};
+use crate::rpc::{Api, State};
+use crate::store::ConversationStore;
+use crate::store::sqlite::{Options, SqliteStore};
+use crate::upkeep;
+use crate::watch::{Hub, Wake, Watcher};
+
+/// What the service needs of the process and of others.
+pub struct Deps {
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness, for new ids and page tokens.
+    pub entropy: SharedEntropy,
+    /// Keys of the deployment: `pages` and `fingerprint` are used here.
+    pub keys: Arc<Keys>,
+    /// Where tasks are spawned.
+    pub lifecycle: Handle,
+    /// Where metrics are registered.
+    pub metrics: Metrics,
+    /// To the message service, with the scope `relay`. May be unavailable for a while.
+    pub message: Channel,
+}
+
+/// Why the service could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A setting is out of its range.
+    #[error("the configuration is invalid")]
+    Config(#[from] ConfigError),
+    /// The file cannot be opened, or is of a later release.
+    #[error("the store {} cannot be opened", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The running service. Its tasks end with the lifecycle.
+pub struct Service {
+    api: Api<SqliteStore>,
+    store: SqliteStore,
+}
+
+/// Opens the store, brings its schema up to date and starts the tasks.
+///
+/// # Errors
+/// [`BuildError`].
+pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
+    config.validate()?;
+    let path = config.data_file.clone();
+    let failed = |source| BuildError::Store { path, source };
+    let options = Options { data_file: config.data_file.clone(), reader_connections: config.reader_connections };
+    let store = match SqliteStore::open(&options).await {
+        Ok(store) => store,
+        Err(error) => return Err(failed(error.into())),
+    };
+    let log = MessageLog::new(deps.message, Duration::from_millis(config.relay_timeout_ms));
+    let parts = Parts {
+        clock: deps.clock,
+        entropy: deps.entropy,
+        keys: deps.keys,
+        lifecycle: deps.lifecycle,
+        metrics: ServiceMetrics::register(&deps.metrics),
+        log: Arc::new(log),
+    };
+    let state = assemble(config, store.clone(), parts).await.map_err(|error| failed(error.into()))?;
+    Ok(Service { api: Api::new(Arc::new(state)), store })
+}
+
+/// What [`assemble`] needs besides a store.
+pub(crate) struct Parts {
+    pub(crate) clock: SharedClock,
+    pub(crate) entropy: SharedEntropy,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) lifecycle: Handle,
+    pub(crate) metrics: ServiceMetrics,
+    pub(crate) log: Arc<dyn EntryLog>,
+}
+
+/// Puts the parts together on any store and starts the tasks.
+pub(crate) async fn assemble<S: ConversationStore + Clone>(
+    config: Config,
+    store: S,
+    parts: Parts,
+) -> Result<State<S>, crate::store::StoreError> {
+    let Parts { clock, entropy, keys, lifecycle, metrics, log } = parts;
+    let wake = Wake::default();
+    let hub = Hub::new(&config, metrics.clone());
+    // From here on no change is missed; nobody is served before.
+    Watcher::new(store.clone(), hub.clone(), wake.clone(), &config).await?.start(&lifecycle);
+    let relay_parts = relay::Parts {
+        store: store.clone(),
+        log,
+        clock: clock.clone(),
+        lifecycle: lifecycle.clone(),
+        metrics: metrics.clone(),
+        wake: wake.clone(),
+    };
+    let relay = Relay::new(relay_parts, &config);
+    relay.start();
+    let activity = ActivityWriter::start(store.clone(), clock.clone(), wake.clone(), &lifecycle);
+    upkeep::start(store.clone(), clock.clone(), metrics, &lifecycle, &config);
+    let pages = PageSealer::new(&keys, entropy.clone());
+    Ok(State { config, store, relay, activity, hub, wake, clock, entropy, keys, pages, lifecycle })
+}
+
+impl Service {
+    /// Both gRPC services. Callers are to be authorized in front of them, by [`crate::METHODS`].
+    pub fn routes(&self) -> Routes {
+        Routes::new(ConversationServiceServer::new(self.api.clone()))
+            .add_service(UserDirectoryServiceServer::new(self.api.clone()))
+    }
+
+    /// Whether the store answers.
+    pub async fn is_ready(&self) -> bool {
+        self.store.newest_change().await.is_ok()
+    }
+
+    /// After the tasks have ended: writes SQLite's log file back and closes. A process that ends without it loses
+    /// nothing.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+}

@@ -1,0 +1,161 @@
+//! New groups, and the rows that a change of members makes.
+
+use std::collections::BTreeMap;
+
+use sqlx::{Row as _, SqliteConnection};
+use viberchat_kit::clock::Timestamp;
+use viberchat_kit::id::{ConversationId, UserId};
+
+use super::rows::{bytes, count, json, role_number, signed, user};
+use super::{SqliteStore, StoreError, read, request};
+use crate::domain::{Limits, NewGroup, Role, SystemEntry, decide_creation};
+use crate::store::{Applied, ChangeError, Encode, EntryRef, Executed, RequestKey};
+
+/// The version that creation makes.
+const FIRST_VERSION: u64 = 1;
+
+pub(super) async fn create(
+    store: &SqliteStore,
+    group: &NewGroup,
+    asked: &RequestKey,
+    limits: &Limits,
+    now: Timestamp,
+    encode: impl Encode,
+) -> Result<Executed, ChangeError> {
+    let mut write = store.begin().await?;
+    let connection = write.connection();
+    if let Some(executed) = request::find(connection, asked, now).await? {
+        return Ok(executed);
+    }
+    let users: Vec<_> = group.members.iter().chain([&group.creator]).collect();
+    let counts = conversation_counts(connection, &users, limits).await?;
+    let members = decide_creation(group, &counts, limits)?;
+    insert_conversation(connection, group, members.len(), now).await?;
+    insert_members(connection, group.id, FIRST_VERSION, &members, now).await?;
+    let view = read::view(connection, group.id, &group.creator).await?;
+    let entry = SystemEntry::Created { name: group.name.clone(), members };
+    let applied = Applied { view, member: None, entry: Some(entry) };
+    let executed =
+        keep(connection, &Kept { conversation: group.id, version: FIRST_VERSION, now }, asked, encode(&applied))
+            .await?;
+    write.commit().await?;
+    Ok(executed)
+}
+
+/// Where a change stands.
+pub(super) struct Kept {
+    pub(super) conversation: ConversationId,
+    pub(super) version: u64,
+    pub(super) now: Timestamp,
+}
+
+/// Keeps the entry for the relay and the answer for those who ask again.
+pub(super) async fn keep(
+    connection: &mut SqliteConnection,
+    kept: &Kept,
+    asked: &RequestKey,
+    encoded: crate::store::Encoded,
+) -> Result<Executed, StoreError> {
+    let mut entry = None;
+    if let Some(body) = &encoded.entry {
+        sqlx::query(
+            "INSERT INTO outbox (conversation_id, version, actor_user_id, entry, created_at_ms) \
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )
+        .bind(bytes(&kept.conversation))
+        .bind(signed(kept.version))
+        .bind(asked.caller.as_str())
+        .bind(body)
+        .bind(kept.now.millis())
+        .execute(&mut *connection)
+        .await?;
+        entry = Some(EntryRef { conversation: kept.conversation, version: kept.version, seq: None });
+    }
+    request::insert(connection, asked, &encoded.response, entry.as_ref()).await?;
+    Ok(Executed { response: encoded.response, entry, replayed: false })
+}
+
+/// How many conversations each has in the list; counted no further than the limit.
+pub(super) async fn conversation_counts(
+    connection: &mut SqliteConnection,
+    users: &[&UserId],
+    limits: &Limits,
+) -> Result<BTreeMap<UserId, u32>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT value AS user_id, (SELECT count(*) FROM (SELECT 1 FROM member INDEXED BY member_by_list \
+                                   WHERE user_id = value AND listed = 1 LIMIT ?2)) AS conversation_count \
+         FROM json_each(?1)",
+    )
+    .bind(json(&users))
+    .bind(i64::from(limits.user_conversations_max))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| Ok((user(row, "user_id")?, count(row, "conversation_count")?))).collect()
+}
+
+async fn insert_conversation(
+    connection: &mut SqliteConnection,
+    group: &NewGroup,
+    member_count: usize,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO conversation (conversation_id, kind, name, description, avatar_url, created_at_ms, \
+                                   updated_at_ms, version, member_count) \
+         VALUES (?1, 2, ?2, ?3, ?4, ?5, ?5, ?6, ?7)",
+    )
+    .bind(bytes(&group.id))
+    .bind(&group.name)
+    .bind(&group.description)
+    .bind(&group.avatar_url)
+    .bind(now.millis())
+    .bind(signed(FIRST_VERSION))
+    .bind(i64::try_from(member_count).expect("within the limit"))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Members of a group, from this version on. They may read once the log has its entry.
+pub(super) async fn insert_members(
+    connection: &mut SqliteConnection,
+    conversation: ConversationId,
+    version: u64,
+    members: &[(UserId, Role)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let members = json(&members.iter().map(|(user, role)| (user, role_number(*role))).collect::<Vec<_>>());
+    sqlx::query(
+        "INSERT INTO member (conversation_id, user_id, kind, role, from_version, joined_at_ms, list_at_ms) \
+         SELECT ?1, value ->> 0, 2, value ->> 1, ?3, ?4, ?4 FROM json_each(?2)",
+    )
+    .bind(bytes(&conversation))
+    .bind(&members)
+    .bind(signed(version))
+    .bind(now.millis())
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "INSERT INTO member_span (conversation_id, user_id, from_version) \
+         SELECT ?1, value ->> 0, ?3 FROM json_each(?2)",
+    )
+    .bind(bytes(&conversation))
+    .bind(&members)
+    .bind(signed(version))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// How many owners a group has.
+pub(super) async fn owner_count(
+    connection: &mut SqliteConnection,
+    conversation: ConversationId,
+) -> Result<u32, StoreError> {
+    let row = sqlx::query("SELECT count(*) AS owners FROM member WHERE conversation_id = ?1 AND role = 3")
+        .bind(bytes(&conversation))
+        .fetch_one(connection)
+        .await?;
+    let owners: i64 = row.try_get("owners")?;
+    Ok(u32::try_from(owners).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,162 @@
+//! What is read of conversations and members.
+
+use futures::TryStreamExt as _;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::{Row as _, SqliteExecutor};
+use viberchat_kit::clock::Timestamp;
+use viberchat_kit::id::{ConversationId, UserId};
+
+use super::StoreError;
+use super::rows::{
+    bytes, conversation_view, json_ids, kind, kind_number, limit, member, member_columns, number, optional_number,
+    role_of, time, view_columns,
+};
+use crate::domain::{Authorization, ConversationView, Member, Span, Viewer};
+use crate::store::{ListPage, ListPosition};
+
+/// One indexed read: the conversation, the member and the stays, all by primary key and from one moment.
+pub(super) async fn authorize(
+    readers: &SqlitePool,
+    conversation: ConversationId,
+    user: &UserId,
+) -> Result<Option<Authorization>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT c.version, c.kind, m.role, s.from_seq, s.to_seq, s.to_version, \
+                EXISTS (SELECT 1 FROM direct_pair p WHERE p.conversation_id = c.conversation_id) AS paired \
+         FROM conversation c \
+         LEFT JOIN member m ON m.conversation_id = c.conversation_id AND m.user_id = ?2 \
+         LEFT JOIN member_span s ON s.conversation_id = m.conversation_id AND s.user_id = m.user_id \
+         WHERE c.conversation_id = ?1 ORDER BY s.from_version",
+    )
+    .bind(bytes(&conversation))
+    .bind(user.as_str())
+    .fetch_all(readers)
+    .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let mut spans = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let from_seq = optional_number(row, "from_seq")?;
+        let to_seq = optional_number(row, "to_seq")?;
+        // A stay whose begin or end the log does not have yet would look longer than it is.
+        let end_is_pending = optional_number(row, "to_version")?.is_some() && to_seq.is_none();
+        if let Some(from_seq) = from_seq.filter(|_| !end_is_pending) {
+            spans.push(Span { from_seq, to_seq });
+        }
+    }
+    Ok(Some(Authorization {
+        version: number(first, "version")?,
+        kind: kind(first, "kind")?,
+        role: first.try_get::<Option<i64>, _>("role")?.map(role_of).transpose()?,
+        spans,
+        peer_present: first.try_get("paired")?,
+    }))
+}
+
+pub(super) async fn conversations(
+    readers: &SqlitePool,
+    ids: &[ConversationId],
+    viewer: &Viewer,
+) -> Result<Vec<ConversationView>, StoreError> {
+    let query = match viewer {
+        Viewer::User(user) => sqlx::query(concat!(
+            "SELECT ",
+            view_columns!(),
+            " FROM conversation c \
+             JOIN member m ON m.conversation_id = c.conversation_id AND m.user_id = ?2 \
+             LEFT JOIN conversation_activity a ON a.conversation_id = c.conversation_id \
+             WHERE c.conversation_id IN (SELECT unhex(value) FROM json_each(?1))"
+        ))
+        .bind(json_ids(ids))
+        .bind(user.as_str().to_owned()),
+        Viewer::Service => sqlx::query(concat!(
+            "SELECT ",
+            view_columns!(),
+            " FROM conversation c \
+             LEFT JOIN member m ON FALSE \
+             LEFT JOIN conversation_activity a ON a.conversation_id = c.conversation_id \
+             WHERE c.conversation_id IN (SELECT unhex(value) FROM json_each(?1))"
+        ))
+        .bind(json_ids(ids)),
+    };
+    query.fetch(readers).map_err(StoreError::from).and_then(async |row| conversation_view(&row)).try_collect().await
+}
+
+/// As a member sees it, inside a transaction.
+pub(super) async fn view(
+    connection: &mut SqliteConnection,
+    conversation: ConversationId,
+    user: &UserId,
+) -> Result<Option<ConversationView>, StoreError> {
+    let row = sqlx::query(concat!(
+        "SELECT ",
+        view_columns!(),
+        " FROM conversation c \
+         JOIN member m ON m.conversation_id = c.conversation_id AND m.user_id = ?2 \
+         LEFT JOIN conversation_activity a ON a.conversation_id = c.conversation_id \
+         WHERE c.conversation_id = ?1"
+    ))
+    .bind(bytes(&conversation))
+    .bind(user.as_str())
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map(conversation_view).transpose()
+}
+
+pub(super) async fn list(
+    readers: &SqlitePool,
+    user: &UserId,
+    page: &ListPage,
+) -> Result<Vec<(ConversationView, ListPosition)>, StoreError> {
+    // Without a position: before everything.
+    let after = page.after.map_or((2, i64::MAX, vec![]), |after| {
+        (i64::from(after.pinned), after.list_at.millis(), bytes(&after.conversation).to_vec())
+    });
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        view_columns!(),
+        ", m.list_at_ms FROM member m INDEXED BY member_by_list \
+         JOIN conversation c ON c.conversation_id = m.conversation_id \
+         LEFT JOIN conversation_activity a ON a.conversation_id = m.conversation_id \
+         WHERE m.user_id = ?1 AND m.listed = 1 AND (?2 IS NULL OR m.kind = ?2) \
+           AND (m.pinned, m.list_at_ms, m.conversation_id) < (?3, ?4, ?5) \
+         ORDER BY m.pinned DESC, m.list_at_ms DESC, m.conversation_id DESC LIMIT ?6"
+    ))
+    .bind(user.as_str())
+    .bind(page.kind.map(kind_number))
+    .bind(after.0)
+    .bind(after.1)
+    .bind(after.2)
+    .bind(limit(page.limit))
+    .fetch_all(readers)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let view = conversation_view(row)?;
+            let list_at: Timestamp = time(row, "list_at_ms")?;
+            let position = ListPosition { pinned: row.try_get("pinned")?, list_at, conversation: view.conversation.id };
+            Ok((view, position))
+        })
+        .collect()
+}
+
+pub(super) async fn members(
+    executor: impl SqliteExecutor<'_>,
+    conversation: ConversationId,
+    after: Option<&UserId>,
+    rows_max: usize,
+) -> Result<Vec<Member>, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        member_columns!(),
+        " FROM member m JOIN member_span s \
+            ON s.conversation_id = m.conversation_id AND s.user_id = m.user_id AND s.from_version = m.from_version \
+         WHERE m.conversation_id = ?1 AND m.user_id > ?2 ORDER BY m.user_id LIMIT ?3"
+    ))
+    .bind(bytes(&conversation))
+    // No id is empty: all of them come after that.
+    .bind(after.map_or("", UserId::as_str))
+    .bind(limit(rows_max))
+    .fetch_all(executor)
+    .await?;
+    rows.iter().map(member).collect()
+}

@@ -1,0 +1,129 @@
+//! What those who watch memberships read.
+
+use sqlx::Row as _;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use viberchat_kit::id::{ConversationId, UserId};
+
+use super::StoreError;
+use super::rows::{bytes, conversation_id, kind, limit, number, role, signed, user};
+use crate::domain::Membership;
+use crate::store::{Audience, ChangeId, Readers, StoredChange, StoredChangeKind};
+
+pub(super) async fn memberships(
+    readers: &SqlitePool,
+    of: &UserId,
+    after: Option<ConversationId>,
+    rows_max: usize,
+) -> Result<Vec<Membership>, StoreError> {
+    let after = after.map_or(Vec::new(), |id| bytes(&id).to_vec());
+    let rows = sqlx::query(
+        "SELECT m.conversation_id, m.kind, m.role, c.version FROM member m INDEXED BY member_by_user \
+         JOIN member_span s \
+            ON s.conversation_id = m.conversation_id AND s.user_id = m.user_id AND s.from_version = m.from_version \
+         JOIN conversation c ON c.conversation_id = m.conversation_id \
+         WHERE m.user_id = ?1 AND m.conversation_id > ?2 AND m.listed = 1 AND s.from_seq IS NOT NULL \
+         ORDER BY m.conversation_id LIMIT ?3",
+    )
+    .bind(of.as_str())
+    .bind(after)
+    .bind(limit(rows_max))
+    .fetch_all(readers)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Membership {
+                conversation: conversation_id(row, "conversation_id")?,
+                kind: kind(row, "kind")?,
+                role: role(row, "role")?,
+                version: number(row, "version")?,
+            })
+        })
+        .collect()
+}
+
+pub(super) async fn newest_change(readers: &SqlitePool) -> Result<ChangeId, StoreError> {
+    // What AUTOINCREMENT counts by: it stays when rows are pruned.
+    let row =
+        sqlx::query("SELECT seq FROM sqlite_sequence WHERE name = 'membership_change'").fetch_optional(readers).await?;
+    row.map_or(Ok(ChangeId::default()), |row| Ok(ChangeId(number(&row, "seq")?)))
+}
+
+pub(super) async fn changes_after(
+    readers: &SqlitePool,
+    after: ChangeId,
+    rows_max: usize,
+) -> Result<Option<Vec<StoredChange>>, StoreError> {
+    let newest = newest_change(readers).await?;
+    if newest <= after {
+        return Ok(Some(Vec::new()));
+    }
+    let rows = sqlx::query(
+        "SELECT change_id, conversation_id, kind, version, user_id, role FROM membership_change \
+         WHERE change_id > ?1 ORDER BY change_id LIMIT ?2",
+    )
+    .bind(signed(after.0))
+    .bind(limit(rows_max))
+    .fetch_all(readers)
+    .await?;
+    let changes = rows.iter().map(stored_change).collect::<Result<Vec<_>, _>>()?;
+    // Ids have no holes: a transaction that is rolled back gives its ids back.
+    let complete = changes.first().is_some_and(|first| first.id.0 == after.0 + 1);
+    Ok(complete.then_some(changes))
+}
+
+fn stored_change(row: &SqliteRow) -> Result<StoredChange, StoreError> {
+    let kind = match row.try_get("kind")? {
+        1_i64 => StoredChangeKind::Joined,
+        2 => StoredChangeKind::Added(user(row, "user_id")?),
+        3 => StoredChangeKind::Changed,
+        4 => StoredChangeKind::ChangedFor(user(row, "user_id")?),
+        5 => StoredChangeKind::Removed(user(row, "user_id")?, role(row, "role")?),
+        other => return Err(StoreError::Corrupt(format!("the kind of a change is {other}"))),
+    };
+    Ok(StoredChange {
+        id: ChangeId(number(row, "change_id")?),
+        conversation: conversation_id(row, "conversation_id")?,
+        version: number(row, "version")?,
+        kind,
+    })
+}
+
+/// A row for each reader, at least one if there is the conversation.
+macro_rules! select_readers {
+    ($who:literal) => {
+        concat!(
+            "SELECT c.kind, c.version, m.user_id, m.role FROM conversation c \
+             LEFT JOIN (member m JOIN member_span s \
+                ON s.conversation_id = m.conversation_id AND s.user_id = m.user_id \
+                   AND s.from_version = m.from_version AND s.from_seq IS NOT NULL) \
+                ON m.conversation_id = c.conversation_id AND m.listed = 1 AND ",
+            $who,
+            " WHERE c.conversation_id = ?1"
+        )
+    };
+}
+
+pub(super) async fn readers(
+    readers: &SqlitePool,
+    conversation: ConversationId,
+    audience: &Audience,
+) -> Result<Option<Readers>, StoreError> {
+    let query = match audience {
+        Audience::Everybody => sqlx::query(select_readers!("TRUE")).bind(bytes(&conversation)),
+        Audience::JoinedAt(version) => {
+            sqlx::query(select_readers!("m.from_version = ?2")).bind(bytes(&conversation)).bind(signed(*version))
+        }
+        Audience::User(user) => {
+            sqlx::query(select_readers!("m.user_id = ?2")).bind(bytes(&conversation)).bind(user.as_str())
+        }
+    };
+    let rows = query.fetch_all(readers).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let mut found = Readers { kind: kind(first, "kind")?, version: number(first, "version")?, members: Vec::new() };
+    for row in &rows {
+        if row.try_get::<Option<&str>, _>("user_id")?.is_some() {
+            found.members.push((user(row, "user_id")?, role(row, "role")?));
+        }
+    }
+    Ok(Some(found))
+}
