@@ -39,6 +39,8 @@ pub const MUTANT_VARIABLE: &str = "VIBERCHAT_TEST_MUTANT";
 pub const KILL_POINT_VARIABLE: &str = "VIBERCHAT_TEST_KILL_POINT";
 /// `unsynced`: SQLite writes reach the file system only when they are synced.
 pub const SQLITE_VFS_VARIABLE: &str = "VIBERCHAT_TEST_SQLITE_VFS";
+/// `OFF`: stores do not sync what they commit.
+pub const SQLITE_SYNCHRONOUS_VARIABLE: &str = "VIBERCHAT_TEST_SQLITE_SYNCHRONOUS";
 
 /// Whether this mutant is awake.
 ///
@@ -107,6 +109,27 @@ pub fn sqlite_vfs() -> Option<&'static str> {
 #[inline(always)]
 pub const fn sqlite_vfs() -> Option<&'static str> {
     None
+}
+
+/// What stores set `synchronous` to: `FULL`, unless a test says `OFF`.
+///
+/// # Panics
+/// When the variable asks for anything else.
+#[cfg(feature = "testing")]
+pub fn sqlite_synchronous() -> &'static str {
+    static ASKED: LazyLock<&str> = LazyLock::new(|| match std::env::var(SQLITE_SYNCHRONOUS_VARIABLE).as_deref() {
+        Err(_) | Ok("" | "FULL") => "FULL",
+        Ok("OFF") => "OFF",
+        Ok(other) => panic!("{SQLITE_SYNCHRONOUS_VARIABLE} knows only `FULL` and `OFF`: {other}"),
+    });
+    &ASKED
+}
+
+/// What stores set `synchronous` to: an ack means stored, so `FULL`.
+#[cfg(not(feature = "testing"))]
+#[inline(always)]
+pub const fn sqlite_synchronous() -> &'static str {
+    "FULL"
 }
 
 #[cfg(feature = "testing")]
