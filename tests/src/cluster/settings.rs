@@ -12,9 +12,6 @@ use viberchat_kit::fault;
 
 use super::Tokens;
 
-/// Chooses how the store syncs; see `kit::fault`.
-const SYNCHRONOUS_VARIABLE: &str = "VIBERCHAT_TEST_SQLITE_SYNCHRONOUS";
-
 /// What a server is started with. Servers with clones of one value share the folder, the keys and the store.
 #[derive(Clone)]
 pub struct Settings {
@@ -78,7 +75,7 @@ impl Settings {
     /// Opens the stores with this `synchronous`.
     #[must_use]
     pub fn synchronous(self, value: &str) -> Self {
-        self.variable(SYNCHRONOUS_VARIABLE, value)
+        self.variable(fault::SQLITE_SYNCHRONOUS_VARIABLE, value)
     }
 
     /// Whose tokens the server takes.
