@@ -1,1 +1,185 @@
-//! viberchat-message
+//! The message service: the ordered log of each conversation, the state of its messages, and read positions.
+//!
+//! Map
+//! - [`METHODS`] whom each RPC takes; `rpc` the RPCs, one per file; `convert` protobuf ⇄ domain; `error` what callers are
+//!   told.
+//! - `domain` what a log is and what may be appended to it, without I/O.
+//! - `lane` the only way into the log: one append in flight per conversation, decided at the head.
+//! - `store` the log on disk: the trait with its guarantees, SQLite behind it.
+//! - `authorize` who is a member, asked of the conversation service; `activity` tells it of new messages.
+//! - `subscribe` following live; `bus` hints inside the process; `audit` what other processes wrote.
+//! - `app` what handlers share; `config`, `metrics`.
+//!
+//! Invariants
+//! - An ack is given after the store has the entry durably.
+//! - The log of a conversation is 1 … head, without a gap, and an entry's place, actor and kind never change.
+//! - Whether an entry may be appended is decided on the state at the head that the append is conditional on.
+//! - The bus may lose, repeat and reorder; nobody trusts it.
+//! - No text leaves the service once its deletion was acknowledged.
+//!
+//! What kit refuses for us: callers without the identity or scope that [`METHODS`] names (`viberchat_kit::auth`).
+
+#![forbid(unsafe_code)]
+
+mod activity;
+mod app;
+mod audit;
+mod authorize;
+mod bus;
+mod config;
+mod convert;
+mod domain;
+mod error;
+mod lane;
+mod metrics;
+mod rpc;
+mod store;
+mod subscribe;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::service::Routes;
+use viberchat_kit::clock::SharedClock;
+use viberchat_kit::config::ConfigError;
+use viberchat_kit::id::SharedEntropy;
+use viberchat_kit::keys::Keys;
+use viberchat_kit::lifecycle;
+use viberchat_kit::page::PageSealer;
+use viberchat_kit::rpc::Channel;
+use viberchat_kit::telemetry::Metrics;
+use viberchat_proto::message::v1::message_service_server::MessageServiceServer;
+
+pub use self::config::Config;
+pub use self::rpc::METHODS;
+
+use self::activity::Activity;
+use self::app::{App, AppMetrics};
+use self::authorize::Authorizer;
+use self::lane::{LaneLimits, Lanes, Tools};
+use self::metrics::{AuthorizeMetrics, LaneMetrics, StoreMetrics, SubscribeMetrics};
+use self::rpc::MessageRpc;
+use self::store::Store;
+use self::store::sqlite::{SqliteOptions, SqliteStore};
+
+/// What the service gets from outside.
+pub struct Deps {
+    /// The time of day.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub entropy: SharedEntropy,
+    /// The keys of the deployment.
+    pub keys: Arc<Keys>,
+    /// For tasks.
+    pub lifecycle: lifecycle::Handle,
+    /// Where metrics are registered.
+    pub metrics: Metrics,
+    /// The conversation service: `AuthorizeMember`, `RecordActivity`.
+    pub conversation: Channel,
+}
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store cannot be opened.
+    #[error("the message store cannot be opened: {0}")]
+    Store(String),
+}
+
+/// A running service. Clones are the same one.
+#[derive(Clone)]
+pub struct Service {
+    app: Arc<App>,
+}
+
+/// Opens the store, brings its schema up to date and starts the background tasks.
+///
+/// # Errors
+/// When the configuration is wrong or the store cannot be opened.
+pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
+    config.validate()?;
+    let store = open_store(&config, StoreMetrics::new(&deps.metrics)).await?;
+    let Deps { clock, entropy, keys, lifecycle, metrics, conversation } = deps;
+    let authorizer = Arc::new(Authorizer::new(
+        conversation.clone(),
+        Duration::from_millis(config.authorization_grace_ms),
+        config.authorizations_max,
+        lifecycle.clone(),
+        AuthorizeMetrics::new(&metrics),
+    ));
+    let interval = Duration::from_millis(config.activity_interval_ms);
+    let activity = Arc::new(Activity::new(conversation, interval, lifecycle.clone()));
+    let bus = Arc::default();
+    let tools = Tools {
+        store: Arc::clone(&store),
+        authorizer: Arc::clone(&authorizer),
+        bus: Arc::clone(&bus),
+        activity: Arc::clone(&activity),
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+        lifecycle: lifecycle.clone(),
+        metrics: LaneMetrics::new(&metrics),
+    };
+    let app = Arc::new(App {
+        lanes: Lanes::new(tools, lane_limits(&config)),
+        pages: PageSealer::new(&keys, entropy),
+        fingerprint_key: keys.fingerprint.clone(),
+        metrics: AppMetrics { subscribe: SubscribeMetrics::new(&metrics) },
+        config,
+        store,
+        authorizer,
+        bus,
+        activity: Arc::clone(&activity),
+        clock,
+        lifecycle: lifecycle.clone(),
+    });
+    lifecycle.spawn("message-activity-tick", activity.run());
+    lifecycle.spawn("message-audit", audit::run(Arc::clone(&app)));
+    Ok(Service { app })
+}
+
+fn lane_limits(config: &Config) -> LaneLimits {
+    LaneLimits {
+        lanes_max: config.lanes_max,
+        pending_max: config.lane_pending_max,
+        pending_bytes_max: config.pending_bytes_max,
+        ids_max: config.lane_ids_max,
+    }
+}
+
+async fn open_store(config: &Config, metrics: StoreMetrics) -> Result<Arc<dyn Store>, BuildError> {
+    let path = config.data_file.clone();
+    let options = SqliteOptions { readers: config.readers, queue: config.write_queue_max };
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, options, metrics)).await;
+    match opened {
+        Ok(Ok(store)) => Ok(Arc::new(store)),
+        Ok(Err(error)) => Err(BuildError::Store(describe(&error))),
+        Err(died) => Err(BuildError::Store(died.to_string())),
+    }
+}
+
+/// An error with its causes.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+impl Service {
+    /// The gRPC routes, bare: who serves them puts `viberchat_kit::auth::AuthLayer` around.
+    pub fn routes(&self) -> Routes {
+        Routes::new(MessageServiceServer::new(MessageRpc::new(Arc::clone(&self.app))))
+    }
+
+    /// Whether calls can be answered: the store answers.
+    pub async fn is_ready(&self) -> bool {
+        self.app.store.heads(Vec::new()).await.is_ok()
+    }
+}

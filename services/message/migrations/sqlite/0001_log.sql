@@ -1,0 +1,52 @@
+-- The log of all conversations. A row is appended at the end of the table and never grows: only then does SQLite never copy
+-- it to another page, where a later erasure would leave the text behind in free space that `secure_delete` does not know.
+-- So the table has a rowid, and what changes about a message stands in `message_state`.
+CREATE TABLE log (
+    id                   INTEGER PRIMARY KEY,
+    conversation_id      BLOB    NOT NULL,
+    seq                  INTEGER NOT NULL,
+    -- Running values up to and including this row, so that the last row of a conversation says all about its head.
+    message_no           INTEGER NOT NULL,
+    last_message_seq     INTEGER NOT NULL,
+    conversation_version INTEGER NOT NULL,
+    -- The number of the kind in `EntryBody`.
+    kind                 INTEGER NOT NULL,
+    -- Edits and deletions: the seq of their message.
+    target_seq           INTEGER,
+    actor_user_id        TEXT    NOT NULL,
+    -- Null for system entries, which are told apart by their version.
+    request_id           TEXT,
+    fingerprint          BLOB,
+    create_time_ms       INTEGER NOT NULL,
+    -- 1: the text was erased; `body` is what is left of it.
+    erased               INTEGER NOT NULL DEFAULT 0,
+    -- An encoded `EntryBody`.
+    body                 BLOB    NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX log_by_seq ON log (conversation_id, seq);
+
+-- The second net under the service's own decision that an id is new.
+CREATE UNIQUE INDEX log_by_request ON log (conversation_id, actor_user_id, request_id) WHERE request_id IS NOT NULL;
+
+CREATE UNIQUE INDEX log_by_version ON log (conversation_id, conversation_version) WHERE request_id IS NULL;
+
+CREATE INDEX log_by_target ON log (conversation_id, target_seq) WHERE target_seq IS NOT NULL;
+
+-- Messages that were edited or deleted. Holds no text.
+CREATE TABLE message_state (
+    conversation_id BLOB    NOT NULL,
+    message_seq     INTEGER NOT NULL,
+    edit_seq        INTEGER,
+    delete_seq      INTEGER,
+    PRIMARY KEY (conversation_id, message_seq)
+) STRICT, WITHOUT ROWID;
+
+-- How far each user has read.
+CREATE TABLE position (
+    conversation_id BLOB    NOT NULL,
+    user_id         TEXT    NOT NULL,
+    read_seq        INTEGER NOT NULL,
+    read_message_no INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, user_id)
+) STRICT, WITHOUT ROWID;

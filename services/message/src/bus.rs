@@ -1,0 +1,186 @@
+//! Hints inside the process: what was appended, and whose position moved.
+//!
+//! Hints may be lost, repeated or late; whoever listens checks `seq` and reads the log. Each subscriber has one inbox,
+//! bounded: when it is full, an entry becomes the mere knowledge that its conversation has more, and positions of one user
+//! collapse to the latest.
+
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use tokio::sync::Notify;
+use viberchat_kit::fault;
+use viberchat_kit::id::{ConversationId, UserId};
+
+use crate::domain::entry::Entry;
+use crate::domain::position::Position;
+
+/// `Default` is there for arrays of up to 32.
+const SHARDS: usize = 32;
+/// Users whose latest position waits in an inbox. Beyond it positions are dropped; the next one tells as much.
+const POSITIONS_MAX: usize = 4_096;
+
+type Listeners = SmallVec<[Arc<Inbox>; 1]>;
+
+/// Who follows which conversation.
+#[derive(Default)]
+pub(crate) struct Bus {
+    shards: [Mutex<HashMap<ConversationId, Listeners>>; SHARDS],
+    hasher: RandomState,
+    /// For the mutant `stream_gap_unnoticed`.
+    published: AtomicU64,
+}
+
+/// What waits for one subscriber.
+pub(crate) struct Inbox {
+    /// Written by publishers, emptied by the subscriber.
+    contents: Mutex<Contents>,
+    /// Wakes the subscriber.
+    ready: Notify,
+    entries_max: usize,
+}
+
+/// What came for a subscriber.
+#[derive(Default)]
+pub(crate) struct Contents {
+    /// In the order of the log, for each conversation.
+    pub(crate) entries: VecDeque<Arc<Entry>>,
+    /// Conversations that have entries at least up to this place, which are not all among `entries`.
+    pub(crate) heads: HashMap<ConversationId, u64>,
+    /// The latest position of each user.
+    pub(crate) positions: HashMap<(ConversationId, UserId), Position>,
+}
+
+impl Contents {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.heads.is_empty() && self.positions.is_empty()
+    }
+}
+
+impl Inbox {
+    /// Empty. Holds `entries_max` entries.
+    pub(crate) fn new(entries_max: usize) -> Self {
+        Self { contents: Mutex::default(), ready: Notify::new(), entries_max }
+    }
+
+    /// Takes all that has come. Waits until there is something. Cancel safe.
+    pub(crate) async fn take(&self) -> Contents {
+        loop {
+            let notified = self.ready.notified();
+            let taken = self.take_now();
+            if !taken.is_empty() {
+                return taken;
+            }
+            notified.await;
+        }
+    }
+
+    /// Takes all that has come, perhaps nothing.
+    pub(crate) fn take_now(&self) -> Contents {
+        std::mem::take(&mut *self.contents.lock())
+    }
+
+    fn put(&self, entries: &[Arc<Entry>], positions: &[Position], conversation_id: ConversationId) {
+        {
+            let mut contents = self.contents.lock();
+            for entry in entries {
+                if contents.entries.len() < self.entries_max {
+                    contents.entries.push_back(entry.clone());
+                } else {
+                    contents.note_head(conversation_id, entry.seq);
+                }
+            }
+            for position in positions {
+                contents.note_position(conversation_id, position);
+            }
+        }
+        self.ready.notify_one();
+    }
+}
+
+impl Contents {
+    fn note_head(&mut self, conversation_id: ConversationId, seq: u64) {
+        let head = self.heads.entry(conversation_id).or_insert(seq);
+        *head = seq.max(*head);
+    }
+
+    fn note_position(&mut self, conversation_id: ConversationId, position: &Position) {
+        let key = (conversation_id, position.user.clone());
+        let room = self.positions.len() < POSITIONS_MAX;
+        match self.positions.get_mut(&key) {
+            Some(known) if known.read_seq < position.read_seq => *known = position.clone(),
+            Some(_) => {}
+            None if room => drop(self.positions.insert(key, position.clone())),
+            None => {}
+        }
+    }
+}
+
+impl Bus {
+    fn shard(&self, conversation_id: ConversationId) -> &Mutex<HashMap<ConversationId, Listeners>> {
+        &self.shards[self.hasher.hash_one(conversation_id) as usize % SHARDS]
+    }
+
+    /// From now on hints about a conversation come to `inbox`.
+    pub(crate) fn follow(&self, conversation_id: ConversationId, inbox: &Arc<Inbox>) {
+        self.shard(conversation_id).lock().entry(conversation_id).or_default().push(inbox.clone());
+    }
+
+    /// No more.
+    pub(crate) fn unfollow(&self, conversation_id: ConversationId, inbox: &Arc<Inbox>) {
+        let mut shard = self.shard(conversation_id).lock();
+        if let Some(listeners) = shard.get_mut(&conversation_id) {
+            listeners.retain(|listener| !Arc::ptr_eq(listener, inbox));
+            if listeners.is_empty() {
+                shard.remove(&conversation_id);
+            }
+        }
+    }
+
+    /// Entries were appended and positions moved with them.
+    pub(crate) fn publish(&self, conversation_id: ConversationId, entries: &[Arc<Entry>], positions: Vec<Position>) {
+        if entries.is_empty() && positions.is_empty() {
+            return;
+        }
+        let entries = if fault::mutant("stream_gap_unnoticed") { self.lose_some(entries) } else { entries };
+        let shard = self.shard(conversation_id).lock();
+        let Some(listeners) = shard.get(&conversation_id) else { return };
+        for listener in listeners {
+            listener.put(entries, &positions, conversation_id);
+        }
+    }
+
+    /// A conversation has entries at least up to here.
+    pub(crate) fn publish_head(&self, conversation_id: ConversationId, seq: u64) {
+        let shard = self.shard(conversation_id).lock();
+        let Some(listeners) = shard.get(&conversation_id) else { return };
+        for listener in listeners {
+            listener.contents.lock().note_head(conversation_id, seq);
+            listener.ready.notify_one();
+        }
+    }
+
+    /// Every conversation that somebody follows.
+    pub(crate) fn followed(&self) -> Vec<ConversationId> {
+        self.shards.iter().flat_map(|shard| shard.lock().keys().copied().collect::<Vec<_>>()).collect()
+    }
+
+    /// Whether anybody follows anything.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.shards.iter().any(|shard| !shard.lock().is_empty())
+    }
+
+    /// A bus that loses hints, as buses between processes do: only then does the mutant have gaps to overlook.
+    fn lose_some<'a>(&self, entries: &'a [Arc<Entry>]) -> &'a [Arc<Entry>] {
+        const LOST_EVERY: u64 = 16;
+        let turn = self.published.fetch_add(1, Ordering::Relaxed);
+        if turn % LOST_EVERY == LOST_EVERY - 1 { &[] } else { entries }
+    }
+}
+
+#[cfg(test)]
+mod tests;

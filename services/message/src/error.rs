@@ -1,0 +1,102 @@
+//! What the domain and the store say, as callers see it. The one place where reasons and outcomes of this service are
+//! chosen; `kit::error` makes statuses of them.
+
+use viberchat_kit::error::{Error, Outcome, Reason};
+
+use crate::domain::rules::Refusal;
+use crate::domain::text::InvalidText;
+use crate::store::StoreError;
+
+/// A refusal that was decided at the head, after the ids: the id is not stored and, by this decision, never will be.
+pub(crate) fn refused(refusal: Refusal) -> Error {
+    let error = of_refusal(refusal);
+    match refusal {
+        // These pass: the same id may be stored later.
+        Refusal::MembershipPending | Refusal::VersionGap { .. } => error,
+        _ => error.with_outcome(Outcome::Rejected),
+    }
+}
+
+/// A refusal at the door, before the log was asked: an earlier try of the id may have been stored.
+pub(crate) fn refused_at_door(refusal: Refusal) -> Error {
+    of_refusal(refusal).with_outcome(Outcome::NotAttempted)
+}
+
+fn of_refusal(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::NotMember => Error::new(Reason::ConversationNotFound, "there is no such conversation for the caller"),
+        Refusal::MembershipPending => {
+            Error::new(Reason::MembershipPending, "the log does not have the entry of joining yet")
+        }
+        Refusal::PeerGone => Error::new(Reason::PeerGone, "the other user is gone"),
+        Refusal::MessageNotFound => message_not_found(),
+        Refusal::NotOwnMessage => Error::new(Reason::PermissionDenied, "it is another user's message"),
+        Refusal::AlreadyDeleted => Error::new(Reason::AlreadyDeleted, "the message was deleted"),
+        Refusal::KeyReused => {
+            Error::new(Reason::IdempotencyKeyReused, "the request id was used before, with another body")
+        }
+        Refusal::VersionGap { current } => Error::new(Reason::VersionGap, "an earlier version is not in the log yet")
+            .with_metadata("current_version", current.to_string()),
+    }
+}
+
+/// There is no such message in the conversation.
+pub(crate) fn message_not_found() -> Error {
+    Error::new(Reason::MessageNotFound, "there is no such message")
+}
+
+/// A text that is none.
+pub(crate) fn invalid_text(field: &str, invalid: InvalidText) -> Error {
+    let reason = match invalid {
+        InvalidText::Blank => Reason::TextEmpty,
+        InvalidText::TooLong(_) => Reason::TextTooLong,
+    };
+    Error::new(reason, format!("{field} {invalid}")).with_field(field, invalid.to_string())
+}
+
+/// The caller's time is over, and its entry was in no append.
+pub(crate) fn too_late_not_attempted() -> Error {
+    too_late().with_outcome(Outcome::NotAttempted)
+}
+
+/// The caller's time is over while its entry is on its way to the store.
+pub(crate) fn too_late() -> Error {
+    Error::new(Reason::DeadlineExceeded, "the time that the caller gave is over")
+}
+
+/// An earlier send of the chain failed.
+pub(crate) fn predecessor_failed() -> Error {
+    Error::new(Reason::PredecessorFailed, "an earlier send in the conversation failed")
+}
+
+/// Too many writes wait already.
+pub(crate) fn overloaded() -> Error {
+    Error::new(Reason::StoreUnavailable, "too many writes wait for the store")
+}
+
+/// Nobody knows whether it was stored.
+pub(crate) fn outcome_unknown() -> Error {
+    Error::new(Reason::OutcomeUnknown, "it could not be found out whether it was stored")
+}
+
+/// The conversation service cannot say who may do this.
+pub(crate) fn membership_unavailable() -> Error {
+    Error::new(Reason::StoreUnavailable, "it cannot be found out now who is a member")
+}
+
+/// Nothing was written: the store said so, or was only asked.
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(cause) => {
+                tracing::warn!(cause, "store unavailable");
+                Self::new(Reason::StoreUnavailable, "the store cannot be reached")
+            }
+            StoreError::OutcomeUnknown(cause) => {
+                tracing::warn!(cause, "outcome of a write unknown");
+                outcome_unknown()
+            }
+            StoreError::Corrupt(cause) => Self::internal(cause).with_outcome(Outcome::NotAttempted),
+        }
+    }
+}

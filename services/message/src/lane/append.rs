@@ -1,0 +1,76 @@
+//! A decision as the store takes it.
+
+use viberchat_kit::id::ConversationId;
+
+use super::decide::Decision;
+use crate::convert;
+use crate::domain::entry::Body;
+use crate::domain::position::Position;
+use crate::domain::rules::Drafted;
+use crate::store::{Append, Record, StateChange};
+
+pub(super) fn of_decision(conversation_id: ConversationId, expected_head: u64, decision: &Decision) -> Append {
+    Append {
+        conversation_id,
+        expected_head,
+        records: decision.entries.iter().map(record).collect(),
+        changes: decision.entries.iter().filter_map(change).collect(),
+        positions: positions(&decision.entries),
+    }
+}
+
+fn record(drafted: &Drafted) -> Record {
+    let entry = &drafted.entry;
+    Record {
+        head: drafted.head(),
+        kind: entry.body.kind(),
+        target_seq: entry.body.target_seq(),
+        actor: entry.actor.clone(),
+        id: entry.request_id.clone().zip(drafted.fingerprint),
+        create_time: entry.create_time,
+        erased: false,
+        body: convert::encode_body(&entry.body),
+    }
+}
+
+fn change(drafted: &Drafted) -> Option<StateChange> {
+    let seq = drafted.entry.seq;
+    match &drafted.entry.body {
+        Body::Edited { message_seq, .. } => Some(StateChange::Edit { message_seq: *message_seq, edit_seq: seq }),
+        Body::Deleted { message_id, message_seq } => {
+            let edit = Body::Edited { message_id: *message_id, message_seq: *message_seq, text: String::new() };
+            Some(StateChange::Delete {
+                message_seq: *message_seq,
+                delete_seq: seq,
+                message_body: drafted.erases.as_ref().map(convert::encode_body).unwrap_or_default(),
+                edit_body: convert::encode_body(&edit),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The positions that move with the entries, one for each user: a send moves its sender's to itself, and who joins starts
+/// at the entry of joining.
+pub(super) fn positions(entries: &[Drafted]) -> Vec<Position> {
+    let mut positions: Vec<Position> = Vec::new();
+    let mut raise = |user: &viberchat_kit::id::UserId, drafted: &Drafted| {
+        let position =
+            Position { user: user.clone(), read_seq: drafted.entry.seq, read_message_no: drafted.entry.message_no };
+        match positions.iter_mut().find(|earlier| earlier.user == position.user) {
+            Some(earlier) => *earlier = position,
+            None => positions.push(position),
+        }
+    };
+    for drafted in entries {
+        if drafted.moves_position {
+            raise(&drafted.entry.actor, drafted);
+        }
+        if let Body::System(system) = &drafted.entry.body {
+            for member in system.joined() {
+                raise(&member.user, drafted);
+            }
+        }
+    }
+    positions
+}

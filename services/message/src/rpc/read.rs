@@ -1,0 +1,39 @@
+//! What all reads share.
+
+use std::sync::Arc;
+
+use viberchat_kit::auth::CallContext;
+use viberchat_kit::error::Result;
+use viberchat_kit::id::{ConversationId, UserId};
+
+use crate::app::App;
+use crate::authorize::Need;
+use crate::convert::Viewer;
+use crate::domain::membership::Standing;
+use crate::error;
+use crate::store::ReadLimit;
+
+/// Bytes of one page.
+const PAGE_BYTES_MAX: usize = 512 * 1024;
+
+/// A page of so many items.
+pub(super) fn page_limit(items: usize) -> ReadLimit {
+    ReadLimit { items, bytes: PAGE_BYTES_MAX }
+}
+
+/// The user who reads, if they are a member now. A former one reads nothing.
+pub(super) async fn reader(
+    app: &Arc<App>,
+    context: &CallContext,
+    conversation_id: ConversationId,
+) -> Result<(UserId, Arc<Standing>)> {
+    let user = context.user()?.clone();
+    let answer = app.authorizer.answer(conversation_id, &user, Need::FRESH, context.deadline).await?;
+    answer.standing.reader().map_err(error::refused_at_door)?;
+    Ok((user, answer.standing))
+}
+
+/// What a user sees of their own and others' writes.
+pub(super) fn viewer(user: &UserId) -> Viewer {
+    Viewer::User(user.clone())
+}

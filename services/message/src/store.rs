@@ -1,0 +1,275 @@
+//! The store of logs, shaped by the contract and not by an engine.
+//!
+//! Guarantees that every backend gives, and that [`conformance`] checks:
+//! - **The condition is the fence.** [`Store::append`] writes all of its entries after `expected_head`, or nothing. Any
+//!   number of processes may append; no lease and no clock is part of it.
+//! - `Ok(Appended)` means durable, and seen by every read that begins later, through any handle.
+//! - An append's entries, their ids, the state that they change and the positions that they move become visible at once.
+//! - Each answer is one snapshot: rows and head belong together.
+//! - Positions keep their maximum, whoever writes last.
+//! - After an erasure no read returns the text. On disk it is gone within [`ERASED_ON_DISK_WITHIN`].
+//!
+//! What the store does not do: it decides no rules. Its unique ids are a second net under the service's decision.
+
+#[cfg(test)]
+mod conformance;
+pub(crate) mod sqlite;
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use viberchat_kit::clock::Timestamp;
+use viberchat_kit::id::{ConversationId, RequestId, UserId};
+
+use crate::domain::dedup::{Fingerprint, Found, WriteId};
+use crate::domain::entry::Kind;
+use crate::domain::head::Head;
+use crate::domain::position::Position;
+
+/// Until then an erased text may still lie in the engine's files.
+pub(crate) const ERASED_ON_DISK_WITHIN: Duration = Duration::from_secs(60);
+
+/// Why the store did not answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// Cannot be reached or is overloaded. Nothing was written.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// May or may not have been written, now or later.
+    #[error("the outcome of a write is unknown: {0}")]
+    OutcomeUnknown(String),
+    /// What is stored cannot be. Nothing was written.
+    #[error("the store is corrupt: {0}")]
+    Corrupt(String),
+}
+
+/// The result of every question to a store.
+pub(crate) type Result<T> = std::result::Result<T, StoreError>;
+
+/// An entry as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// Its place, and what it carries on. `head.time` is its time.
+    pub(crate) head: Head,
+    /// The kind of `body`.
+    pub(crate) kind: Kind,
+    /// Edits and deletions: the place of their message.
+    pub(crate) target_seq: Option<u64>,
+    /// Who caused it.
+    pub(crate) actor: UserId,
+    /// The writer's id for it, with the fingerprint of what was asked. `None`: a system entry.
+    pub(crate) id: Option<(RequestId, Fingerprint)>,
+    /// When the log took it.
+    pub(crate) create_time: Timestamp,
+    /// The text was erased; `body` is what is left.
+    pub(crate) erased: bool,
+    /// An encoded `EntryBody`.
+    pub(crate) body: Vec<u8>,
+}
+
+/// A message as it stands: its entry, and what later ones did to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MessageRecord {
+    /// The entry.
+    pub(crate) record: Record,
+    /// The last edit: when, and its encoded body.
+    pub(crate) edit: Option<(Timestamp, Vec<u8>)>,
+    /// When it was deleted.
+    pub(crate) delete_time: Option<Timestamp>,
+}
+
+/// Entries to append to one log.
+#[derive(Clone, Debug)]
+pub(crate) struct Append {
+    /// The log.
+    pub(crate) conversation_id: ConversationId,
+    /// The place of its last entry; the append fails if there is another.
+    pub(crate) expected_head: u64,
+    /// The entries, from `expected_head + 1` on. At least one.
+    pub(crate) records: Vec<Record>,
+    /// What the entries do to messages, in their order.
+    pub(crate) changes: Vec<StateChange>,
+    /// Read positions that move with the entries.
+    pub(crate) positions: Vec<Position>,
+}
+
+/// What an entry does to a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StateChange {
+    /// The entry at `edit_seq` is its text from now on.
+    Edit {
+        /// The message.
+        message_seq: u64,
+        /// The edit.
+        edit_seq: u64,
+    },
+    /// It is deleted by the entry at `delete_seq`. Its body and those of all its edits are overwritten.
+    Delete {
+        /// The message.
+        message_seq: u64,
+        /// The deletion.
+        delete_seq: u64,
+        /// What is left of the message. No longer than it was.
+        message_body: Vec<u8>,
+        /// What is left of each edit. No longer than it was.
+        edit_body: Vec<u8>,
+    },
+}
+
+/// How an append ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Appended {
+    /// All entries are stored durably.
+    Stored,
+    /// The log ends elsewhere. Nothing was written.
+    Conflict {
+        /// The place of its last entry.
+        head: u64,
+    },
+    /// An id is in the log already: the service's memory was wrong, or its client's `known_seq`. Nothing was written.
+    IdTaken,
+}
+
+/// Entries of one log.
+#[derive(Clone, Debug)]
+pub(crate) struct LogSlice {
+    /// The head of the log when it was read.
+    pub(crate) head: Head,
+    /// Contiguous, in the order of the log.
+    pub(crate) records: Vec<Record>,
+}
+
+/// Where a page of messages lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MessageRange {
+    /// The nearest ones before this place.
+    Before(u64),
+    /// The nearest ones after this place.
+    After(u64),
+}
+
+/// Messages of one log.
+#[derive(Clone, Debug)]
+pub(crate) struct MessageSlice {
+    /// The head of the log when it was read.
+    pub(crate) head: Head,
+    /// In the order of the log.
+    pub(crate) messages: Vec<MessageRecord>,
+    /// The place up to which the range was searched, in its direction. `None`: to its end.
+    pub(crate) searched_to: Option<u64>,
+}
+
+/// What a user wants to know about a conversation in a list.
+#[derive(Clone, Debug)]
+pub(crate) struct Overview {
+    /// The head.
+    pub(crate) head: Head,
+    /// The last message, deleted ones included.
+    pub(crate) last_message: Option<MessageRecord>,
+    /// The user's read position, or zero.
+    pub(crate) position: Position,
+}
+
+/// How moving a position ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PositionSet {
+    /// It stands at `position` now; `moved`: it did not before.
+    Set {
+        /// The position that holds.
+        position: Position,
+        /// Whether this call moved it.
+        moved: bool,
+        /// The head of the log when it was read.
+        head: Head,
+    },
+    /// Past the head. Nothing was written.
+    PastHead {
+        /// The head.
+        head: u64,
+    },
+}
+
+/// Positions of one log.
+#[derive(Clone, Debug)]
+pub(crate) struct PositionSlice {
+    /// The head of the log when it was read.
+    pub(crate) head: Head,
+    /// By user id.
+    pub(crate) positions: Vec<Position>,
+    /// There are more after the last one.
+    pub(crate) more: bool,
+}
+
+/// How much a read returns at most. At least one item is returned if there is one, whatever its size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadLimit {
+    /// Items.
+    pub(crate) items: usize,
+    /// Bytes of bodies.
+    pub(crate) bytes: usize,
+}
+
+/// The store of logs. See the module for its guarantees. Every call ends in bounded time.
+pub(crate) trait Store: Send + Sync {
+    /// Appends entries under a condition. Not cancel-safe: whoever drops the future does not know the outcome.
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended>>;
+
+    /// Looks ids up in the whole log. Answers in the order of the question, with the head of the same snapshot: what is
+    /// not found does not stand at or below it.
+    fn find_ids(
+        &self,
+        conversation_id: ConversationId,
+        ids: Vec<WriteId>,
+    ) -> BoxFuture<'_, Result<(Head, Vec<Option<Found>>)>>;
+
+    /// The place of the system entry with this version.
+    fn find_version(&self, conversation_id: ConversationId, version: u64) -> BoxFuture<'_, Result<Option<u64>>>;
+
+    /// The entries after a place.
+    fn read_log(
+        &self,
+        conversation_id: ConversationId,
+        after_seq: u64,
+        limit: ReadLimit,
+    ) -> BoxFuture<'_, Result<LogSlice>>;
+
+    /// The last `entries` entries.
+    fn tail(&self, conversation_id: ConversationId, entries: usize) -> BoxFuture<'_, Result<LogSlice>>;
+
+    /// A page of messages as they stand. A page may be short, even empty, with more to come: the work is bounded.
+    fn messages(
+        &self,
+        conversation_id: ConversationId,
+        range: MessageRange,
+        limit: ReadLimit,
+    ) -> BoxFuture<'_, Result<MessageSlice>>;
+
+    /// The messages at these places as they stand; places that hold something else are left out.
+    fn messages_at(&self, conversation_id: ConversationId, seqs: Vec<u64>) -> BoxFuture<'_, Result<MessageSlice>>;
+
+    /// The heads, in the order of the question.
+    fn heads(&self, conversation_ids: Vec<ConversationId>) -> BoxFuture<'_, Result<Vec<Head>>>;
+
+    /// What a user's list shows, in the order of the question.
+    fn overviews(&self, user: UserId, conversation_ids: Vec<ConversationId>) -> BoxFuture<'_, Result<Vec<Overview>>>;
+
+    /// Moves a position forward to `seq`, unless it stands there or further.
+    fn set_position(
+        &self,
+        conversation_id: ConversationId,
+        user: UserId,
+        seq: u64,
+    ) -> BoxFuture<'_, Result<PositionSet>>;
+
+    /// Positions by user id, after that of `after`.
+    fn positions(
+        &self,
+        conversation_id: ConversationId,
+        after: Option<UserId>,
+        items: usize,
+    ) -> BoxFuture<'_, Result<PositionSlice>>;
+
+    /// Whether another handle has written since the last call. May say so wrongly, never the reverse. Also lets the
+    /// store do what is due in the background, so it is to be called a few times a second.
+    fn written_elsewhere(&self) -> BoxFuture<'_, Result<bool>>;
+}

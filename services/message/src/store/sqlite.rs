@@ -1,0 +1,186 @@
+//! The store on SQLite: one file, one writer, many readers.
+//!
+//! Map: `connection` opens and sets up; `migrations` brings the schema up to date; `writer` is the one thread that writes,
+//! and commits what has queued up across conversations at once; `append` and `position` are what it does in a transaction;
+//! `checkpoint` gets erased texts off the disk; `readers` is the pool of read connections, `log`, `messages` and `overview`
+//! what is asked of it; `row` turns rows into records.
+//!
+//! Invariants
+//! - Only the writer's connection writes.
+//! - Rows of `log` are appended at the table's end, are never removed and never grow (why: the migration says it).
+//! - Two processes on one file are correct, only slower: the condition is checked under the file's write lock.
+
+mod append;
+mod checkpoint;
+mod connection;
+mod log;
+mod messages;
+mod migrations;
+mod overview;
+mod position;
+mod readers;
+mod row;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::Path;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use viberchat_kit::id::{ConversationId, UserId};
+
+use self::readers::Readers;
+use self::writer::Writer;
+use super::{
+    Append, Appended, LogSlice, MessageRange, MessageSlice, Overview, PositionSet, PositionSlice, ReadLimit, Result,
+    Store,
+};
+use crate::domain::dedup::{Found, WriteId};
+use crate::domain::head::Head;
+use crate::metrics::StoreMetrics;
+
+/// How the store is set up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SqliteOptions {
+    /// Read connections.
+    pub(crate) readers: usize,
+    /// Writes that may wait for the writer.
+    pub(crate) queue: usize,
+}
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// SQLite says no.
+    #[error("cannot open the database {path}")]
+    Sqlite {
+        /// The file.
+        path: String,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// Written by a later release.
+    #[error("the database {path} has schema version {found}, this release knows {known}")]
+    TooNew {
+        /// The file.
+        path: String,
+        /// Its version.
+        found: usize,
+        /// The last one that is known here.
+        known: usize,
+    },
+    /// No thread for the writer.
+    #[error("cannot start the writer's thread")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A handle on one database file.
+pub(crate) struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it if it is missing, and brings its schema up to date. Blocks.
+    pub(crate) fn open(
+        path: &Path,
+        options: SqliteOptions,
+        metrics: StoreMetrics,
+    ) -> std::result::Result<Self, OpenError> {
+        let failed = |source| OpenError::Sqlite { path: path.display().to_string(), source };
+        let mut writing = connection::open_writer(path).map_err(failed)?;
+        migrations::run(&mut writing).map_err(|error| error.at(path))?;
+        connection::loosen_for_mutants(&writing).map_err(failed)?;
+        // A crash may have come between an erasure and its checkpoint.
+        checkpoint::truncate(&writing).map_err(failed)?;
+        let readers = Readers::open(path, options.readers).map_err(failed)?;
+        let writer = Writer::start(writing, options.queue, metrics)?;
+        Ok(Self { writer, readers })
+    }
+}
+
+impl Store for SqliteStore {
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended>> {
+        self.writer.append(append).boxed()
+    }
+
+    fn find_ids(
+        &self,
+        conversation_id: ConversationId,
+        ids: Vec<WriteId>,
+    ) -> BoxFuture<'_, Result<(Head, Vec<Option<Found>>)>> {
+        self.readers.read(move |connection| log::find_ids(connection, conversation_id, &ids)).boxed()
+    }
+
+    fn find_version(&self, conversation_id: ConversationId, version: u64) -> BoxFuture<'_, Result<Option<u64>>> {
+        self.readers.read(move |connection| log::find_version(connection, conversation_id, version)).boxed()
+    }
+
+    fn read_log(
+        &self,
+        conversation_id: ConversationId,
+        after_seq: u64,
+        limit: ReadLimit,
+    ) -> BoxFuture<'_, Result<LogSlice>> {
+        self.readers.read(move |connection| log::after(connection, conversation_id, after_seq, limit)).boxed()
+    }
+
+    fn tail(&self, conversation_id: ConversationId, entries: usize) -> BoxFuture<'_, Result<LogSlice>> {
+        self.readers.read(move |connection| log::tail(connection, conversation_id, entries)).boxed()
+    }
+
+    fn messages(
+        &self,
+        conversation_id: ConversationId,
+        range: MessageRange,
+        limit: ReadLimit,
+    ) -> BoxFuture<'_, Result<MessageSlice>> {
+        self.readers.read(move |connection| messages::page(connection, conversation_id, range, limit)).boxed()
+    }
+
+    fn messages_at(&self, conversation_id: ConversationId, seqs: Vec<u64>) -> BoxFuture<'_, Result<MessageSlice>> {
+        self.readers.read(move |connection| messages::at(connection, conversation_id, &seqs)).boxed()
+    }
+
+    fn heads(&self, conversation_ids: Vec<ConversationId>) -> BoxFuture<'_, Result<Vec<Head>>> {
+        self.readers.read(move |connection| log::heads(connection, &conversation_ids)).boxed()
+    }
+
+    fn overviews(&self, user: UserId, conversation_ids: Vec<ConversationId>) -> BoxFuture<'_, Result<Vec<Overview>>> {
+        self.readers.read(move |connection| overview::read(connection, &user, &conversation_ids)).boxed()
+    }
+
+    fn set_position(
+        &self,
+        conversation_id: ConversationId,
+        user: UserId,
+        seq: u64,
+    ) -> BoxFuture<'_, Result<PositionSet>> {
+        async move {
+            // Most calls repeat what is known or follow a send: those need no write and no sync.
+            let asked = user.clone();
+            let present =
+                self.readers.read(move |connection| position::present(connection, conversation_id, &asked, seq));
+            match present.await? {
+                Some(settled) => Ok(settled),
+                None => self.writer.set_position(conversation_id, user, seq).await,
+            }
+        }
+        .boxed()
+    }
+
+    fn positions(
+        &self,
+        conversation_id: ConversationId,
+        after: Option<UserId>,
+        items: usize,
+    ) -> BoxFuture<'_, Result<PositionSlice>> {
+        self.readers.read(move |connection| position::page(connection, conversation_id, after.as_ref(), items)).boxed()
+    }
+
+    fn written_elsewhere(&self) -> BoxFuture<'_, Result<bool>> {
+        self.writer.maintain().boxed()
+    }
+}

@@ -1,0 +1,469 @@
+//! Following conversations live: one stream for any number of them, contiguous in each.
+//!
+//! Map: [`Subscription`] is the one loop of a stream; `follow` decides entry by entry; `start` finds out where a
+//! conversation begins.
+//!
+//! How nothing is lost: a conversation is registered with the bus *before* its head is read; an entry is passed on only
+//! if it is the next one; anything else puts the conversation on a list, from which one after the other is filled from the
+//! log. Nothing is buffered per conversation: when the consumer is slow, its inbox overflows, and those conversations are
+//! filled later.
+
+mod follow;
+mod start;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, FuturesUnordered};
+use futures::{FutureExt as _, StreamExt as _};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tonic::Status;
+use viberchat_kit::auth::{AuthorizedStream, CallContext, Scope, StreamEnd, Streamed};
+use viberchat_kit::error::{Error, Reason, Result};
+use viberchat_kit::id::{ConversationId, UserId};
+use viberchat_kit::{fault, rpc};
+use viberchat_proto::message::v1::subscribe_request::Request as Asked;
+use viberchat_proto::message::v1::subscribe_response::Push;
+use viberchat_proto::message::v1::{
+    SubscribeAdd, SubscribeHeartbeat, SubscribeRemove, SubscribeRequest, SubscribeResponse, Subscribed, Unsubscribed,
+};
+
+use self::follow::{Follow, Heard};
+use self::start::{Start, Started};
+use crate::app::App;
+use crate::authorize::{FRESH, Need};
+use crate::bus::{Contents, Inbox};
+use crate::convert::{self, Viewer};
+use crate::domain::entry::{Body, Entry, SystemBody};
+use crate::domain::position::Position;
+use crate::store::{LogSlice, ReadLimit};
+
+/// Conversations of one request.
+const CONVERSATIONS_MAX: usize = 500;
+/// Requests whose beginnings are being found out; then the stream reads no further ones.
+const STARTING_MAX: usize = 8;
+/// How often users of a stream are asked about again. With the age that an answer may have this stays below a second.
+const CHECK_INTERVAL: Duration = Duration::from_millis(400);
+const CHECK_AGE_MAX: Duration = Duration::from_millis(400);
+const CHECKS_AT_ONCE: usize = 32;
+const _: () = assert!(
+    CHECK_INTERVAL.as_millis() + CHECK_AGE_MAX.as_millis() < FRESH.as_millis(),
+    "a removal ends a stream within a second"
+);
+/// What one fill reads.
+const FILL: ReadLimit = ReadLimit { items: 200, bytes: 512 * 1024 };
+
+type Filled = (ConversationId, u64, Result<LogSlice>);
+type Checked = Vec<(ConversationId, u64, Result<u64>)>;
+
+/// One stream of `Subscribe`.
+pub(crate) struct Subscription {
+    app: Arc<App>,
+    inbox: Arc<Inbox>,
+    /// `None`: the caller asks for nothing more.
+    requests: Option<AuthorizedStream<SubscribeRequest>>,
+    follows: HashMap<ConversationId, Follow>,
+    /// How many of them are a user's.
+    user_follows: usize,
+    generation: u64,
+    /// Heard and not looked at yet.
+    heard: Contents,
+    positions: Vec<(ConversationId, Position)>,
+    /// Read from the log and not passed on yet, with the head at that time.
+    page: Option<(ConversationId, VecDeque<Entry>, u64)>,
+    behind: VecDeque<ConversationId>,
+    filling: Option<BoxFuture<'static, Filled>>,
+    starting: FuturesUnordered<BoxFuture<'static, Vec<Started>>>,
+    checking: Option<BoxFuture<'static, Checked>>,
+    /// Answers to requests, bounded by what one of them may name.
+    out: VecDeque<Push>,
+    heartbeat: Interval,
+    checks: Interval,
+}
+
+/// The pushes of a stream.
+pub(crate) fn pushes(
+    app: Arc<App>,
+    requests: AuthorizedStream<SubscribeRequest>,
+) -> BoxStream<'static, std::result::Result<SubscribeResponse, Status>> {
+    let subscription = Subscription::new(app, requests);
+    let pushes = futures::stream::unfold(Some(subscription), |state| async {
+        let mut subscription = state?;
+        match subscription.next().await {
+            Ok(push) => Some((Ok(SubscribeResponse { push: Some(push) }), Some(subscription))),
+            Err(error) => Some((Err(rpc::into_status(error)), None)),
+        }
+    });
+    pushes.boxed()
+}
+
+impl Subscription {
+    fn new(app: Arc<App>, requests: AuthorizedStream<SubscribeRequest>) -> Self {
+        let inbox = Arc::new(Inbox::new(app.config.subscriber_entries_max));
+        let heartbeat = ticks(Duration::from_millis(app.config.heartbeat_interval_ms));
+        app.metrics.subscribe.streams.inc();
+        Self {
+            inbox,
+            requests: Some(requests),
+            follows: HashMap::new(),
+            user_follows: 0,
+            generation: 0,
+            heard: Contents::default(),
+            positions: Vec::new(),
+            page: None,
+            behind: VecDeque::new(),
+            filling: None,
+            starting: FuturesUnordered::new(),
+            checking: None,
+            out: VecDeque::new(),
+            heartbeat,
+            checks: ticks(CHECK_INTERVAL),
+            app,
+        }
+    }
+
+    /// The next push. An error is the end.
+    async fn next(&mut self) -> Result<Push> {
+        let hard = self.app.lifecycle.hard();
+        loop {
+            if let Some(push) = self.at_hand() {
+                return Ok(push);
+            }
+            self.begin_fill();
+            // Cancel safe: futures that are under way are kept in `self`, requests and hints stay where they are.
+            tokio::select! {
+                biased;
+                () = hard.cancelled() => return Err(Error::new(Reason::Draining, "the service stops")),
+                request = next_request(&mut self.requests), if self.starting.len() < STARTING_MAX => match request {
+                    Ok(request) => self.ask(request),
+                    Err(end) => return Err(end.into()),
+                },
+                Some(started) = self.starting.next() => started.into_iter().for_each(|one| self.started(one)),
+                checked = under_way(&mut self.checking) => {
+                    self.checking = None;
+                    self.checked(checked);
+                }
+                _ = self.heartbeat.tick() => return Ok(Push::Heartbeat(SubscribeHeartbeat {})),
+                filled = under_way(&mut self.filling) => {
+                    self.filling = None;
+                    self.filled(filled);
+                }
+                _ = self.checks.tick(), if self.user_follows > 0 => self.begin_check(),
+                heard = self.inbox.take() => self.hear(heard),
+            }
+        }
+    }
+
+    /// What can be pushed without waiting.
+    fn at_hand(&mut self) -> Option<Push> {
+        if let Some(push) = self.out.pop_front() {
+            return Some(push);
+        }
+        if let Some(push) = self.from_page() {
+            return Some(push);
+        }
+        while let Some(entry) = self.heard.entries.pop_front() {
+            if let Some(push) = self.offer(&entry) {
+                return Some(push);
+            }
+        }
+        while let Some((conversation_id, position)) = self.positions.pop() {
+            if self.follows.get(&conversation_id).is_some_and(Follow::is_started) {
+                return Some(Push::Position(convert::position_to_proto(conversation_id, &position)));
+            }
+        }
+        None
+    }
+
+    fn hear(&mut self, heard: Contents) {
+        self.heard = heard;
+        for (conversation_id, head) in std::mem::take(&mut self.heard.heads) {
+            self.note(conversation_id, |follow| follow.heard_of(head));
+        }
+        let positions = std::mem::take(&mut self.heard.positions);
+        self.positions
+            .extend(positions.into_iter().map(|((conversation_id, _), position)| (conversation_id, position)));
+    }
+
+    fn offer(&mut self, entry: &Entry) -> Option<Push> {
+        let conversation_id = entry.conversation_id;
+        match self.note(conversation_id, |follow| follow.offer(entry.seq)) {
+            Some(Heard::Next) => self.pass_on(entry),
+            _ => None,
+        }
+    }
+
+    /// Lets a conversation hear something, and puts it on the list if it misses something.
+    fn note(&mut self, conversation_id: ConversationId, hear: impl FnOnce(&mut Follow) -> Heard) -> Option<Heard> {
+        let heard = hear(self.follows.get_mut(&conversation_id)?);
+        if heard == Heard::Missing {
+            self.behind.push_back(conversation_id);
+        }
+        Some(heard)
+    }
+
+    /// The next entry of its conversation, for its viewer.
+    fn pass_on(&mut self, entry: &Entry) -> Option<Push> {
+        let follow = self.follows.get(&entry.conversation_id)?;
+        if follow.is_removed_by(entry) {
+            let error = not_found();
+            return Some(self.end(entry.conversation_id, &error));
+        }
+        Some(Push::Entry(convert::entry_to_proto(entry, &follow.viewer)))
+    }
+
+    fn begin_fill(&mut self) {
+        if self.filling.is_some() || self.page.is_some() {
+            return;
+        }
+        while let Some(conversation_id) = self.behind.pop_front() {
+            let Some(follow) = self.follows.get(&conversation_id) else { continue };
+            let (generation, after, store) = (follow.generation, follow.sent(), self.app.store.clone());
+            self.app.metrics.subscribe.fills.inc();
+            let read = async move {
+                let slice = store.read_log(conversation_id, after, FILL).await.map_err(Error::from);
+                (conversation_id, generation, slice)
+            };
+            self.filling = Some(read.boxed());
+            return;
+        }
+    }
+
+    fn filled(&mut self, (conversation_id, generation, slice): Filled) {
+        if self.follows.get(&conversation_id).is_none_or(|follow| follow.generation != generation) {
+            return;
+        }
+        let page = slice.and_then(|slice| {
+            let records = slice.records.into_iter();
+            let entries: std::result::Result<_, _> =
+                records.map(|record| convert::entry(conversation_id, record)).collect();
+            Ok((entries?, slice.head.seq))
+        });
+        match page {
+            Ok((entries, head)) => self.page = Some((conversation_id, entries, head)),
+            Err(error) => {
+                let push = self.end(conversation_id, &error);
+                self.out.push_back(push);
+            }
+        }
+    }
+
+    fn from_page(&mut self) -> Option<Push> {
+        while let Some((conversation_id, entries, head)) = &mut self.page {
+            let (conversation_id, head) = (*conversation_id, *head);
+            let Some(entry) = entries.pop_front() else {
+                self.page = None;
+                self.note(conversation_id, |follow| follow.filled(head));
+                return None;
+            };
+            let is_next = self.follows.get_mut(&conversation_id).is_some_and(|follow| follow.fill(entry.seq));
+            if is_next && let Some(push) = self.pass_on(&entry) {
+                return Some(push);
+            }
+        }
+        None
+    }
+
+    fn ask(&mut self, streamed: Streamed<SubscribeRequest>) {
+        let Streamed { context, correlation_id, request } = streamed;
+        match request.request {
+            Some(Asked::Add(add)) => self.add(context, correlation_id, add),
+            Some(Asked::Remove(remove)) => self.remove(correlation_id, remove),
+            None => {}
+        }
+    }
+
+    fn add(&mut self, context: Result<CallContext>, correlation_id: u64, add: SubscribeAdd) {
+        let conversations = add.conversations;
+        let admitted = context.and_then(|context| self.viewer(&context, conversations.len()).map(|v| (v, context)));
+        let (viewer, context) = match admitted {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                let refused = conversations.into_iter().take(CONVERSATIONS_MAX);
+                return refused.for_each(|start| self.refuse(correlation_id, start.conversation_id, &error));
+            }
+        };
+        let mut starts = Vec::with_capacity(conversations.len());
+        for wanted in conversations {
+            match convert::conversation_id(&wanted.conversation_id) {
+                Ok(conversation_id) => starts.push(self.register(conversation_id, wanted.after_seq, &viewer)),
+                Err(error) => self.refuse(correlation_id, wanted.conversation_id, &error),
+            }
+        }
+        let deadline = context.deadline.unwrap_or_else(|| Instant::now() + self.app.config.timeout_default());
+        self.starting.push(start::find_out(self.app.clone(), viewer, starts, correlation_id, deadline).boxed());
+    }
+
+    fn viewer(&self, context: &CallContext, wanted: usize) -> Result<Viewer> {
+        if wanted > CONVERSATIONS_MAX {
+            let rule = format!("names more than {CONVERSATIONS_MAX} conversations");
+            return Err(Error::invalid_argument("add.conversations", rule));
+        }
+        match context.caller.user() {
+            Some(_) if self.user_follows + wanted > self.app.config.user_subscriptions_max => {
+                Err(Error::new(Reason::LimitExceeded, "the stream follows too many conversations for users"))
+            }
+            Some(user) => Ok(Viewer::User(user.clone())),
+            None if context.caller.has_scope(Scope::Relay) => Ok(Viewer::Relay),
+            None => Err(Error::new(Reason::PermissionDenied, "the request needs a user to act for")),
+        }
+    }
+
+    /// Listens to the bus from here on: what is appended after the head is read will be heard of.
+    fn register(&mut self, conversation_id: ConversationId, after_seq: Option<u64>, viewer: &Viewer) -> Start {
+        self.forget(conversation_id);
+        self.generation += 1;
+        let generation = self.generation;
+        self.user_follows += usize::from(*viewer != Viewer::Relay);
+        self.follows.insert(conversation_id, Follow::new(viewer.clone(), generation));
+        self.app.bus.follow(conversation_id, &self.inbox);
+        Start { conversation_id, after_seq, generation }
+    }
+
+    fn started(&mut self, started: Started) {
+        let Started { start: Start { conversation_id, after_seq, generation }, correlation_id, outcome } = started;
+        let Some(follow) = self.follows.get_mut(&conversation_id).filter(|f| f.generation == generation) else {
+            return;
+        };
+        match outcome {
+            Ok((head, member_version)) => {
+                let after_seq = after_seq.unwrap_or(head.seq);
+                follow.member_version = member_version;
+                self.note(conversation_id, |follow| follow.start(after_seq, head.seq));
+                self.out.push_back(Push::Subscribed(Subscribed {
+                    correlation_id,
+                    conversation_id: conversation_id.to_string(),
+                    after_seq,
+                    head_seq: head.seq,
+                }));
+            }
+            Err(error) => {
+                self.forget(conversation_id);
+                self.refuse(correlation_id, conversation_id.to_string(), &error);
+            }
+        }
+    }
+
+    fn remove(&mut self, correlation_id: u64, remove: SubscribeRemove) {
+        for text in remove.conversation_ids.into_iter().take(CONVERSATIONS_MAX) {
+            if let Ok(conversation_id) = convert::conversation_id(&text) {
+                self.forget(conversation_id);
+            }
+            self.out.push_back(Push::Unsubscribed(Unsubscribed { correlation_id, conversation_id: text, error: None }));
+        }
+    }
+
+    fn refuse(&mut self, correlation_id: u64, conversation_id: String, error: &Error) {
+        let error = Some(error.to_proto());
+        self.out.push_back(Push::Unsubscribed(Unsubscribed { correlation_id, conversation_id, error }));
+    }
+
+    /// Ends a conversation by itself.
+    fn end(&mut self, conversation_id: ConversationId, error: &Error) -> Push {
+        self.forget(conversation_id);
+        let error = Some(error.to_proto());
+        Push::Unsubscribed(Unsubscribed { correlation_id: 0, conversation_id: conversation_id.to_string(), error })
+    }
+
+    fn forget(&mut self, conversation_id: ConversationId) {
+        if let Some(follow) = self.follows.remove(&conversation_id) {
+            self.user_follows -= usize::from(follow.viewer != Viewer::Relay);
+            self.app.bus.unfollow(conversation_id, &self.inbox);
+        }
+    }
+
+    /// Asks again whether the users of this stream are members. Their entries come by the bus, which knows of a removal
+    /// only when the log has it.
+    fn begin_check(&mut self) {
+        if self.checking.is_some() {
+            return;
+        }
+        let users: Vec<(ConversationId, u64, UserId)> = self
+            .follows
+            .iter()
+            .filter(|(_, follow)| follow.is_started())
+            .filter_map(|(conversation_id, follow)| match &follow.viewer {
+                Viewer::User(user) => Some((*conversation_id, follow.generation, user.clone())),
+                Viewer::Relay => None,
+            })
+            .collect();
+        let app = self.app.clone();
+        let questions = users.into_iter().map(move |(conversation_id, generation, user)| {
+            let app = app.clone();
+            async move {
+                let need = Need::younger_than(CHECK_AGE_MAX);
+                let version = start::admit_user(&app, conversation_id, &user, need, None).await;
+                (conversation_id, generation, version)
+            }
+        });
+        self.checking = Some(futures::stream::iter(questions).buffer_unordered(CHECKS_AT_ONCE).collect().boxed());
+    }
+
+    fn checked(&mut self, checked: Checked) {
+        for (conversation_id, generation, version) in checked {
+            let Some(follow) = self.follows.get_mut(&conversation_id).filter(|f| f.generation == generation) else {
+                continue;
+            };
+            match version {
+                Ok(version) => follow.member_version = version,
+                Err(error) => {
+                    let push = self.end(conversation_id, &error);
+                    self.out.push_back(push);
+                }
+            }
+        }
+    }
+}
+
+impl Follow {
+    /// Whether this entry removes its viewer, who has not come back since.
+    fn is_removed_by(&self, entry: &Entry) -> bool {
+        let (Viewer::User(viewer), Body::System(SystemBody::MemberRemoved { user, .. })) = (&self.viewer, &entry.body)
+        else {
+            return false;
+        };
+        user == viewer && entry.conversation_version > self.member_version && !fault::mutant("removed_member_served")
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        for conversation_id in self.follows.keys() {
+            self.app.bus.unfollow(*conversation_id, &self.inbox);
+        }
+        self.app.metrics.subscribe.streams.dec();
+    }
+}
+
+fn not_found() -> Error {
+    crate::error::refused_at_door(crate::domain::rules::Refusal::NotMember)
+}
+
+fn ticks(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// Waits for the next request. Whoever has asked for everything may close that side and goes on listening.
+async fn next_request(
+    requests: &mut Option<AuthorizedStream<SubscribeRequest>>,
+) -> std::result::Result<Streamed<SubscribeRequest>, StreamEnd> {
+    if let Some(open) = requests
+        && let Some(request) = open.next().await
+    {
+        return request;
+    }
+    *requests = None;
+    std::future::pending().await
+}
+
+/// Waits for what is under way; for ever if nothing is.
+async fn under_way<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
