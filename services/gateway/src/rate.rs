@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use viberchat_kit::error::{Error, Reason};
 use viberchat_kit::id::UserId;
 
-/// A refusal closes the door for at least this long: sends that were on their way when the sender learned of it are
-/// refused too, so that none of them overtakes the refused one.
-const CLOSED_MIN: Duration = Duration::from_millis(250);
+/// A refusal closes the door for this long: sends that were on their way when the sender learned of it are refused too, so
+/// that none of them overtakes the refused one. The time counts towards the next sends.
+const CLOSED: Duration = Duration::from_millis(250);
 
 /// Limits the sends of each user, over all doors of this gateway: the generic cell rate algorithm (ITU-T I.371).
 pub(crate) struct SendRate {
@@ -18,14 +18,22 @@ pub(crate) struct SendRate {
     interval: Duration,
     /// How far ahead of the clock a user may be.
     tolerance: Duration,
-    /// When the user's sends so far are paid for. Users whose time is past are as good as unknown.
-    paid_until: Mutex<HashMap<UserId, Instant>>,
+    /// Users who are not in it may send as if they had never sent.
+    users: Mutex<HashMap<UserId, Account>>,
+}
+
+/// What a user has sent.
+struct Account {
+    /// When the sends so far are paid for.
+    paid_until: Instant,
+    /// After a refusal.
+    closed_until: Instant,
 }
 
 impl SendRate {
     pub(crate) fn new(per_second_max: u32, burst_max: u32) -> Self {
         let interval = Duration::from_secs(1).checked_div(per_second_max).unwrap_or_default();
-        Self { interval, tolerance: interval * burst_max.saturating_sub(1), paid_until: Mutex::default() }
+        Self { interval, tolerance: interval * burst_max.saturating_sub(1), users: Mutex::default() }
     }
 
     /// Counts a send.
@@ -36,22 +44,24 @@ impl SendRate {
         if self.interval.is_zero() {
             return Ok(());
         }
-        let mut paid_until = self.paid_until.lock();
-        let paid = paid_until.entry(user.clone()).or_insert(now);
-        *paid = (*paid).max(now);
-        let ahead = *paid - now;
-        if ahead <= self.tolerance {
-            *paid += self.interval;
+        let mut users = self.users.lock();
+        let account = users.entry(user.clone()).or_insert(Account { paid_until: now, closed_until: now });
+        account.paid_until = account.paid_until.max(now);
+        let ahead = account.paid_until - now;
+        if ahead <= self.tolerance && account.closed_until <= now {
+            account.paid_until += self.interval;
             return Ok(());
         }
-        let wait = (ahead - self.tolerance).max(CLOSED_MIN);
-        *paid = (*paid).max(now + self.tolerance + wait);
+        if account.closed_until <= now {
+            account.closed_until = now + CLOSED;
+        }
+        let wait = ahead.saturating_sub(self.tolerance).max(account.closed_until - now);
         Err(Error::new(Reason::RateLimited, "too many sends in too short a time").with_retry_after(wait))
     }
 
     /// Forgets users who may send as if they had never sent.
     pub(crate) fn sweep(&self, now: Instant) {
-        self.paid_until.lock().retain(|_, paid| *paid > now);
+        self.users.lock().retain(|_, account| account.paid_until > now || account.closed_until > now);
     }
 }
 
@@ -104,6 +114,6 @@ mod tests {
         let start = Instant::now();
         rate.check(&alice(), start).expect("the first");
         rate.sweep(start + Duration::from_secs(1));
-        assert!(rate.paid_until.lock().is_empty());
+        assert!(rate.users.lock().is_empty());
     }
 }

@@ -343,8 +343,8 @@ impl Driver {
     fn end(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
         self.leave(now);
         let until = match self.state {
-            State::Ending { until } => until,
-            State::Open | State::Closing { .. } => now + CLOSE_WAIT_MAX,
+            State::Ending { until } | State::Closing { until } => until,
+            State::Open => now + CLOSE_WAIT_MAX,
         };
         self.state = State::Ending { until };
         if now >= until {

@@ -1,0 +1,144 @@
+//! The scripted conversation service.
+
+use std::pin::Pin;
+
+use futures::{Stream, StreamExt as _};
+use tokio::sync::mpsc::unbounded_channel;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use viberchat_kit::auth::CallContext;
+use viberchat_proto::conversation::v1::conversation_service_server::ConversationService;
+use viberchat_proto::conversation::v1::user_directory_service_server::UserDirectoryService;
+use viberchat_proto::conversation::v1::watch_memberships_request::Request as Change;
+use viberchat_proto::conversation::v1::watch_memberships_response::Push;
+use viberchat_proto::conversation::v1::*;
+
+use super::message::until_first_ends;
+use super::world::{Watcher, World};
+
+macro_rules! not_scripted {
+    ($($method:ident($request:ty) -> $response:ty;)*) => {
+        $(
+            #[expect(clippy::type_complexity, reason = "the macro of the trait")]
+            fn $method<'life0, 'async_trait>(
+                &'life0 self,
+                _: Request<$request>,
+            ) -> Pin<Box<dyn Future<Output = Result<Response<$response>, Status>> + Send + 'async_trait>>
+            where
+                'life0: 'async_trait,
+                Self: 'async_trait,
+            {
+                Box::pin(async { Err(Status::unimplemented("not part of the script")) })
+            }
+        )*
+    };
+}
+
+#[tonic::async_trait]
+impl ConversationService for World {
+    type WatchMembershipsStream = Pin<Box<dyn Stream<Item = Result<WatchMembershipsResponse, Status>> + Send>>;
+
+    not_scripted! {
+        get_or_create_direct_conversation(GetOrCreateDirectConversationRequest) -> GetOrCreateDirectConversationResponse;
+        create_group_conversation(CreateGroupConversationRequest) -> CreateGroupConversationResponse;
+        batch_get_conversations(BatchGetConversationsRequest) -> BatchGetConversationsResponse;
+        list_conversations(ListConversationsRequest) -> ListConversationsResponse;
+        update_conversation(UpdateConversationRequest) -> UpdateConversationResponse;
+        add_members(AddMembersRequest) -> AddMembersResponse;
+        remove_member(RemoveMemberRequest) -> RemoveMemberResponse;
+        leave_conversation(LeaveConversationRequest) -> LeaveConversationResponse;
+        update_member_role(UpdateMemberRoleRequest) -> UpdateMemberRoleResponse;
+        update_member_settings(UpdateMemberSettingsRequest) -> UpdateMemberSettingsResponse;
+        list_members(ListMembersRequest) -> ListMembersResponse;
+        authorize_member(AuthorizeMemberRequest) -> AuthorizeMemberResponse;
+        record_activity(RecordActivityRequest) -> RecordActivityResponse;
+    }
+
+    async fn get_conversation(
+        &self,
+        request: Request<GetConversationRequest>,
+    ) -> Result<Response<GetConversationResponse>, Status> {
+        let context = CallContext::of(&request)?;
+        let conversation_id = request.into_inner().conversation_id;
+        self.0.lock().log_for(&conversation_id, context.user()?.as_str())?;
+        let conversation = Conversation { conversation_id, ..Conversation::default() };
+        Ok(Response::new(GetConversationResponse { conversation: Some(conversation) }))
+    }
+
+    async fn watch_memberships(
+        &self,
+        request: Request<Streaming<WatchMembershipsRequest>>,
+    ) -> Result<Response<Self::WatchMembershipsStream>, Status> {
+        let (sender, receiver) = unbounded_channel();
+        let index = {
+            let mut state = self.0.lock();
+            state.watchers.push(Watcher { sender, users: <_>::default() });
+            state.watchers.len() - 1
+        };
+        let world = self.clone();
+        let requests = request.into_inner();
+        let reading = futures::stream::unfold((requests, world), move |(mut requests, world)| async move {
+            while let Some(Ok(request)) = requests.next().await {
+                let correlation_id = request.context.unwrap_or_default().correlation_id;
+                world.change_watch(index, request.request, correlation_id);
+            }
+            None::<(Result<WatchMembershipsResponse, Status>, _)>
+        });
+        let pushes = UnboundedReceiverStream::new(receiver);
+        Ok(Response::new(Box::pin(until_first_ends(pushes, reading))))
+    }
+}
+
+impl World {
+    fn change_watch(&self, index: usize, change: Option<Change>, correlation_id: u64) {
+        let mut state = self.0.lock();
+        let state = &mut *state;
+        if state.memberships_hang {
+            return;
+        }
+        match change {
+            Some(Change::AddUserId(user)) => {
+                let of_user =
+                    state.conversations.iter().filter(|(_, conversation)| conversation.members.contains(&user));
+                let memberships: Vec<_> = of_user.map(|(id, _)| state.membership(*id)).collect();
+                let Some(watcher) = state.watchers.get_mut(index) else { return };
+                // Two pages, so that both kinds are there.
+                let (first, last) = memberships.split_at(memberships.len() / 2);
+                for (page, is_last) in [(first, false), (last, true)] {
+                    let snapshot = MembershipSnapshot {
+                        correlation_id,
+                        user_id: user.clone(),
+                        memberships: page.to_vec(),
+                        last: is_last,
+                    };
+                    let push = Some(Push::Snapshot(snapshot));
+                    let _sent = watcher.sender.send(Ok(WatchMembershipsResponse { push }));
+                }
+                watcher.users.insert(user);
+            }
+            Some(Change::RemoveUserId(user)) => {
+                if let Some(watcher) = state.watchers.get_mut(index) {
+                    watcher.users.remove(&user);
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl UserDirectoryService for World {
+    not_scripted! {
+        upsert_users(UpsertUsersRequest) -> UpsertUsersResponse;
+        search_users(SearchUsersRequest) -> SearchUsersResponse;
+    }
+
+    async fn batch_get_users(
+        &self,
+        request: Request<BatchGetUsersRequest>,
+    ) -> Result<Response<BatchGetUsersResponse>, Status> {
+        let bare = |user_id: String| User { user_id, ..User::default() };
+        let users = request.into_inner().user_ids.into_iter().map(bare).collect();
+        Ok(Response::new(BatchGetUsersResponse { users }))
+    }
+}

@@ -1,0 +1,145 @@
+//! A gateway on loopback over scripted services, and clients with real sockets.
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its part of the support")]
+
+pub mod client;
+pub mod conversation;
+pub mod message;
+pub mod world;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tower::Layer as _;
+use viberchat_gateway::{Config, Deps, Service};
+use viberchat_kit::auth::{
+    Access, AuthLayer, MethodRule, MethodTable, Scope, ServiceIdentity, TokenSigner, TokenVerifier, VerifierConfig,
+};
+use viberchat_kit::clock::{SharedClock, SystemClock};
+use viberchat_kit::id::{SystemEntropy, UserId};
+use viberchat_kit::keys::Secret;
+use viberchat_kit::lifecycle::{Lifecycle, ShutdownReport};
+use viberchat_kit::rpc::Channel;
+use viberchat_kit::telemetry::Metrics;
+use viberchat_proto::conversation::v1::conversation_service_server::ConversationServiceServer;
+use viberchat_proto::conversation::v1::user_directory_service_server::UserDirectoryServiceServer;
+use viberchat_proto::message::v1::message_service_server::MessageServiceServer;
+
+use client::Client;
+use world::World;
+
+/// As the services' own tables have it, as far as the gateway calls.
+const RULES: &[MethodRule] = &[
+    MethodRule::streaming("/viberchat.message.v1.MessageService/SendMessages", Access::USERS),
+    MethodRule::streaming("/viberchat.message.v1.MessageService/Subscribe", Access::users_or_service(Scope::Relay)),
+    MethodRule::unary("/viberchat.message.v1.MessageService/SendMessage", Access::USERS),
+    MethodRule::unary("/viberchat.message.v1.MessageService/EditMessage", Access::USERS),
+    MethodRule::unary("/viberchat.message.v1.MessageService/ListMessages", Access::USERS),
+    MethodRule::unary("/viberchat.message.v1.MessageService/ReadLog", Access::USERS),
+    MethodRule::unary("/viberchat.message.v1.MessageService/BatchGetHeads", Access::USERS),
+    MethodRule::unary("/viberchat.message.v1.MessageService/MarkRead", Access::USERS),
+    MethodRule::unary("/viberchat.conversation.v1.ConversationService/GetConversation", Access::USERS),
+    MethodRule::streaming(
+        "/viberchat.conversation.v1.ConversationService/WatchMemberships",
+        Access::service(Scope::Authorize),
+    ),
+    MethodRule::unary("/viberchat.conversation.v1.UserDirectoryService/BatchGetUsers", Access::USERS),
+];
+
+/// A running gateway.
+pub struct Gateway {
+    pub world: World,
+    pub address: SocketAddr,
+    pub signer: TokenSigner,
+    pub metrics: Metrics,
+    pub service: Arc<Service>,
+    lifecycle: Lifecycle,
+}
+
+impl Gateway {
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With settings of its own.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let world = World::default();
+        let clock: SharedClock = Arc::new(SystemClock);
+        let secret = Secret::new("a secret of the tests, long enough to be one").expect("not empty");
+        let verifier = VerifierConfig { service_secrets: vec![secret.clone()], ..VerifierConfig::default() };
+        let verifier = Arc::new(TokenVerifier::new(verifier, clock.clone()).expect("a good configuration"));
+        let lifecycle = Lifecycle::new();
+        let routes = tonic::service::Routes::new(MessageServiceServer::new(world.clone()))
+            .add_service(ConversationServiceServer::new(world.clone()))
+            .add_service(UserDirectoryServiceServer::new(world.clone()));
+        let auth = AuthLayer::new(verifier.clone(), Arc::new(MethodTable::new(&[RULES])));
+        let identity =
+            ServiceIdentity::new("gateway", &[Scope::ActForUsers, Scope::Authorize, Scope::Relay, Scope::Directory]);
+        let channel = Channel::in_process(auth.layer(routes), identity);
+        let metrics = Metrics::new();
+        // No sockets are kept waiting at the end of a test.
+        let mut config = Config { drain_ms: 50, ..Config::default() };
+        change(&mut config);
+        let deps = Deps {
+            clock: clock.clone(),
+            entropy: Arc::new(SystemEntropy),
+            lifecycle: lifecycle.handle(),
+            metrics: metrics.clone(),
+            verifier,
+            conversation: channel.clone(),
+            message: channel,
+            extra: Router::new(),
+        };
+        let service = Arc::new(viberchat_gateway::build(config, deps).await.expect("a good configuration"));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has free ports");
+        let address = listener.local_addr().expect("it is bound");
+        let serving = service.clone();
+        lifecycle.handle().spawn("serve", async move { serving.serve(listener).await });
+        Self { world, address, signer: TokenSigner::new(&secret, clock), metrics, service, lifecycle }
+    }
+
+    pub fn token(&self, user: &str) -> String {
+        self.token_for(user, Duration::from_secs(3600))
+    }
+
+    pub fn token_for(&self, user: &str, ttl: Duration) -> String {
+        self.signer.sign_user(&UserId::parse(user).expect("a good id"), ttl).expect("it can be signed")
+    }
+
+    /// A client without a session.
+    pub async fn connect(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// A client whose session is ready.
+    pub async fn ready(&self, user: &str) -> Client {
+        let mut client = self.connect().await;
+        client.hello(&self.token(user), false).await;
+        client.until_ready().await;
+        client
+    }
+
+    pub async fn stop(self) -> ShutdownReport {
+        self.lifecycle.shutdown(Duration::from_secs(10)).await
+    }
+
+    /// The value of a metric without labels.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.metrics.encode();
+        let line = text.lines().find(|line| line.split_whitespace().next() == Some(name));
+        line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or_else(|| panic!("no metric {name}"))
+    }
+}
+
+/// Polls until `what` holds.
+pub async fn eventually(name: &str, mut what: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if what() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {name}");
+}

@@ -1,0 +1,206 @@
+//! What the scripted services know, and what a test can do to them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
+use tonic::Status;
+use viberchat_kit::clock::{SystemClock, Timestamp};
+use viberchat_kit::error::{Error, Reason};
+use viberchat_kit::id::{ConversationId, MessageId, SystemEntropy};
+use viberchat_proto::conversation::v1::watch_memberships_response::Push as Membership;
+use viberchat_proto::conversation::v1::{
+    Membership as Member, MembershipChange, MembershipChangeKind, WatchMembershipsResponse,
+};
+use viberchat_proto::message::v1::entry_body::Body;
+use viberchat_proto::message::v1::subscribe_response::Push;
+use viberchat_proto::message::v1::{EntryBody, LogEntry, Message, MessageSent, Position, SubscribeResponse};
+use viberchat_proto::types::v1::{ConversationKind, Role};
+
+#[derive(Clone, Default)]
+pub struct World(pub Arc<Mutex<State>>);
+
+#[derive(Default)]
+pub struct State {
+    pub conversations: HashMap<ConversationId, Conversation>,
+    pub subscribers: Vec<Subscriber>,
+    pub watchers: Vec<Watcher>,
+    pub senders: Vec<UnboundedSender<Result<viberchat_proto::message::v1::SendMessagesResponse, Status>>>,
+    /// Sends are taken and never answered.
+    pub sends_hang: bool,
+    /// Calls of ReadLog that fail before one works.
+    pub reads_fail: usize,
+    /// Calls of ReadLog so far.
+    pub reads: usize,
+    /// No snapshot is given.
+    pub memberships_hang: bool,
+    /// Doors of the sends that came.
+    pub doors: Vec<i32>,
+}
+
+#[derive(Default)]
+pub struct Conversation {
+    pub kind: ConversationKind,
+    pub members: HashSet<String>,
+    pub log: Vec<LogEntry>,
+}
+
+pub struct Subscriber {
+    pub sender: UnboundedSender<Result<SubscribeResponse, Status>>,
+    pub follows: HashSet<ConversationId>,
+}
+
+pub struct Watcher {
+    pub sender: UnboundedSender<Result<WatchMembershipsResponse, Status>>,
+    pub users: HashSet<String>,
+}
+
+impl World {
+    /// A group of these users, with `entries` messages of the first one.
+    pub fn group(&self, members: &[&str], entries: u64) -> ConversationId {
+        self.conversation(ConversationKind::Group, members, entries)
+    }
+
+    pub fn direct(&self, members: [&str; 2], entries: u64) -> ConversationId {
+        self.conversation(ConversationKind::Direct, &members, entries)
+    }
+
+    fn conversation(&self, kind: ConversationKind, members: &[&str], entries: u64) -> ConversationId {
+        let id = ConversationId::new(&SystemClock, &SystemEntropy);
+        let all = members.iter().map(|member| (*member).to_owned()).collect();
+        self.0.lock().conversations.insert(id, Conversation { kind, members: all, log: Vec::new() });
+        for number in 1..=entries {
+            self.append(id, members[0], &format!("message {number}"), "");
+        }
+        id
+    }
+
+    /// Appends a message, and tells the subscribers.
+    pub fn append(&self, id: ConversationId, actor: &str, text: &str, request_id: &str) -> Message {
+        self.0.lock().append(id, actor, text, request_id, true)
+    }
+
+    /// Appends a message that no subscriber hears of.
+    pub fn append_unheard(&self, id: ConversationId, actor: &str, text: &str) {
+        self.0.lock().append(id, actor, text, "", false);
+    }
+
+    pub fn head(&self, id: ConversationId) -> u64 {
+        self.0.lock().conversations[&id].log.len() as u64
+    }
+
+    pub fn position(&self, id: ConversationId, user: &str, read_seq: u64) {
+        let position =
+            Position { conversation_id: id.to_string(), user_id: user.to_owned(), read_seq, read_message_no: read_seq };
+        self.0.lock().publish(id, &Push::Position(position));
+    }
+
+    pub fn add_member(&self, id: ConversationId, user: &str) {
+        let mut state = self.0.lock();
+        state.conversations.get_mut(&id).expect("it is there").members.insert(user.to_owned());
+        state.tell(id, user, MembershipChangeKind::Added);
+    }
+
+    pub fn remove_member(&self, id: ConversationId, user: &str) {
+        let mut state = self.0.lock();
+        state.conversations.get_mut(&id).expect("it is there").members.remove(user);
+        state.tell(id, user, MembershipChangeKind::Removed);
+    }
+
+    /// Removes a member while nobody listens.
+    pub fn remove_member_unheard(&self, id: ConversationId, user: &str) {
+        self.0.lock().conversations.get_mut(&id).expect("it is there").members.remove(user);
+    }
+
+    pub fn change(&self, id: ConversationId, user: &str) {
+        self.0.lock().tell(id, user, MembershipChangeKind::Changed);
+    }
+
+    pub fn break_subscribe(&self) {
+        self.0.lock().subscribers.clear();
+    }
+
+    pub fn break_memberships(&self) {
+        self.0.lock().watchers.clear();
+    }
+
+    pub fn break_sends(&self) {
+        self.0.lock().senders.clear();
+    }
+
+    pub fn follows(&self, id: ConversationId) -> bool {
+        self.0.lock().subscribers.iter().any(|subscriber| subscriber.follows.contains(&id))
+    }
+
+    pub fn watches(&self, user: &str) -> bool {
+        self.0.lock().watchers.iter().any(|watcher| watcher.users.contains(user))
+    }
+}
+
+impl State {
+    pub fn append(&mut self, id: ConversationId, actor: &str, text: &str, request_id: &str, heard: bool) -> Message {
+        let conversation = self.conversations.get_mut(&id).expect("it is there");
+        let seq = conversation.log.len() as u64 + 1;
+        let at = Timestamp::from_millis(1_700_000_000_000 + i64::try_from(seq).expect("small"));
+        let message_id = MessageId::for_seq(at, seq, &SystemEntropy).to_string();
+        let sent = MessageSent { message_id: message_id.clone(), text: text.to_owned(), ..MessageSent::default() };
+        let entry = LogEntry {
+            conversation_id: id.to_string(),
+            seq,
+            message_no: seq,
+            actor_user_id: actor.to_owned(),
+            create_time: Some(at.to_proto()),
+            request_id: request_id.to_owned(),
+            body: Some(EntryBody { body: Some(Body::Message(sent)) }),
+            ..LogEntry::default()
+        };
+        conversation.log.push(entry.clone());
+        if heard {
+            self.publish(id, &Push::Entry(entry));
+        }
+        Message {
+            message_id,
+            conversation_id: id.to_string(),
+            seq,
+            message_no: seq,
+            sender_user_id: actor.to_owned(),
+            text: text.to_owned(),
+            client_message_id: request_id.to_owned(),
+            create_time: Some(at.to_proto()),
+            ..Message::default()
+        }
+    }
+
+    pub fn publish(&mut self, id: ConversationId, push: &Push) {
+        for subscriber in self.subscribers.iter().filter(|subscriber| subscriber.follows.contains(&id)) {
+            let _sent = subscriber.sender.send(Ok(SubscribeResponse { push: Some(push.clone()) }));
+        }
+    }
+
+    pub fn membership(&self, id: ConversationId) -> Member {
+        Member {
+            conversation_id: id.to_string(),
+            kind: self.conversations[&id].kind.into(),
+            role: Role::Member.into(),
+            conversation_version: 1,
+        }
+    }
+
+    fn tell(&mut self, id: ConversationId, user: &str, kind: MembershipChangeKind) {
+        let change =
+            MembershipChange { user_id: user.to_owned(), kind: kind.into(), membership: Some(self.membership(id)) };
+        for watcher in self.watchers.iter().filter(|watcher| watcher.users.contains(user)) {
+            let push = Some(Membership::Change(change.clone()));
+            let _sent = watcher.sender.send(Ok(WatchMembershipsResponse { push }));
+        }
+    }
+
+    /// The log, if the user may read it.
+    pub fn log_for(&self, id: &str, user: &str) -> Result<&Vec<LogEntry>, Status> {
+        let not_found = || Status::from(Error::new(Reason::ConversationNotFound, "no such conversation"));
+        let id = ConversationId::parse(id).map_err(|_| not_found())?;
+        let conversation = self.conversations.get(&id).ok_or_else(not_found)?;
+        if conversation.members.contains(user) { Ok(&conversation.log) } else { Err(not_found()) }
+    }
+}
