@@ -15,6 +15,9 @@ const fullFormat = formatter({ dateStyle: 'full', timeStyle: 'medium' });
 /** @param {number} time */
 export const clockTime = (time) => clockFormat.format(time);
 
+/** Without "AM" or "PM": for a narrow place beside a message that has the whole time near. @param {number} time */
+export const narrowTime = (time) => clockFormat.formatToParts(time).filter(({ type }) => type !== 'dayPeriod').map(({ value }) => value).join('').trim();
+
 /** @param {number} time */
 export const fullTime = (time) => fullFormat.format(time);
 
@@ -129,7 +132,7 @@ const CONNECTION_REASONS = /** @type {Record<string, string>} */ ({
   TOKEN_EXPIRED: 'The sign-in has ended',
   UNAUTHENTICATED: 'The sign-in is not valid',
   NO_TOKEN: 'Signing in did not work',
-  KICKED: 'You were signed out',
+  KICKED: 'The server ended this session',
   PROTOCOL_ERROR: 'This page is out of date',
 });
 

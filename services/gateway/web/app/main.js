@@ -1,7 +1,8 @@
 import { Emitter } from '../sdk/emitter.js';
 import { ViberChat, newId } from '../sdk/viberchat.js';
+import { onceAFrame } from './dom.js';
 import { People } from './people.js';
-import { demoToken, demoUser, deviceId, forgetToken, keptToken, takeFragmentToken } from './session.js';
+import { demoToken, demoUser, deviceId, forgetToken, keptToken, keptTokenInTime, takeFragmentToken } from './session.js';
 import { Shell } from './shell.js';
 import { showSignIn } from './sign-in.js';
 
@@ -25,7 +26,7 @@ export class App extends Emitter {
     this.chat = new ViberChat({ url, getToken, deviceId: deviceId(newId), client: 'viberchat-web/0.1' });
     this.people = new People(this.chat);
     this.chat.on('state', () => this.#judge());
-    this.chat.on('change', () => this.#title());
+    this.chat.on('change', onceAFrame(() => this.#title()));
     addEventListener('hashchange', () => this.#route());
     addEventListener('online', () => this.chat.wake());
     document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && this.chat.wake());
@@ -93,5 +94,5 @@ function enter(getToken) {
 takeFragmentToken();
 const user = demoUser();
 if (user) enter(() => demoToken(user));
-else if (keptToken()) enter(async () => keptToken());
-else void showSignIn(root, { onToken: () => enter(async () => keptToken()) });
+else if (keptToken()) enter(keptTokenInTime);
+else void showSignIn(root, { onToken: () => enter(keptTokenInTime) });

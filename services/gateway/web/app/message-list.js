@@ -21,9 +21,9 @@ export class MessageList {
   #show;
   #older = h('div', { class: 'loading-line', hidden: true }, 'Loading…');
   #start = h('div', { class: 'conversation-start', hidden: true });
-  #rows = h('div', { class: 'rows' });
+  #rows = h('div', { class: 'rows', role: 'feed', 'aria-busy': 'true', 'aria-label': 'Messages' });
   #notice = h('div', { class: 'list-notice', hidden: true });
-  #viewport = h('div', { class: 'messages', role: 'feed', 'aria-busy': 'true', 'aria-label': 'Messages', 'data-testid': 'messages' });
+  #viewport = h('div', { class: 'messages', 'data-testid': 'messages' });
   #jump = h('button', { type: 'button', class: 'jump', hidden: true, 'data-testid': 'jump', onclick: () => this.jumpToEnd() });
   #spoken = h('div', { class: 'visually-hidden', role: 'log', 'aria-live': 'polite', 'aria-label': 'New messages' });
   /** @type {MessageRow[]} */
@@ -113,7 +113,7 @@ export class MessageList {
       this.#drawNotice(history);
       this.#rove();
     });
-    this.#viewport.setAttribute('aria-busy', String(!history.isOpen || history.isLoadingOlder || history.isLoadingNewer));
+    this.#rows.setAttribute('aria-busy', String(!history.isOpen || history.isLoadingOlder || history.isLoadingNewer));
     if (history.isOpen && !this.#isPlaced) this.#place();
     this.#drawJump();
     this.#readSoon();

@@ -1,5 +1,5 @@
 import { fill, h, icon, iconButton } from './dom.js';
-import { clockTime, dayLabel, fullTime, reasonText, systemLine } from './format.js';
+import { clockTime, dayLabel, fullTime, narrowTime, reasonText, systemLine } from './format.js';
 import { avatar, displayName, userFace } from './people.js';
 
 /**
@@ -69,7 +69,7 @@ function drawMessage(element, row, context) {
   element.setAttribute('aria-posinset', String(row.messageNo || context.messageCount()));
   element.setAttribute('aria-setsize', String(context.messageCount() || -1));
   element.setAttribute('aria-label', labelOf(row, displayName(user)));
-  const time = h('time', { dateTime: new Date(row.time).toISOString(), title: fullTime(row.time) }, clockTime(row.time));
+  const time = h('time', { dateTime: new Date(row.time).toISOString(), title: fullTime(row.time) }, row.isFirst ? clockTime(row.time) : narrowTime(row.time));
   fill(
     element,
     h('div', { class: 'gutter' }, row.isFirst ? avatar(userFace(user)) : time),
@@ -92,7 +92,8 @@ function labelOf(row, name) {
 function textOf(row) {
   if (row.state === 'deleted') return h('div', { class: 'message-text is-deleted', 'data-testid': 'message-text' }, 'Message deleted');
   const edited = row.isEdited && h('span', { class: 'message-edited', 'data-testid': 'message-edited' }, ' edited');
-  return h('div', { class: 'message-text', 'data-testid': 'message-text' }, ...linked(row.text), edited);
+  const isUnderWay = row.change?.state === 'pending' && h('span', { class: 'message-clock' }, icon('clock'));
+  return h('div', { class: 'message-text' }, h('span', { 'data-testid': 'message-text' }, ...linked(row.text)), edited, isUnderWay);
 }
 
 const URL_PATTERN = /https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]}]/g;
@@ -122,12 +123,23 @@ function statusOf(row, context) {
     );
   }
   if (row.state === 'pending') {
-    return h('div', { class: 'message-status is-pending' }, icon('clock'), context.isOnline() ? 'Sending…' : 'Will be sent when the connection is back');
+    const note = pendingNote(row, context);
+    return note && h('div', { class: 'message-status' }, icon('clock'), note);
   }
-  if (change && change.kind !== 'send') return h('div', { class: 'message-status is-pending' }, icon('clock'), change.kind === 'edit' ? 'Saving…' : 'Deleting…');
   if (!row.receipt) return null;
   const isSeen = row.receipt === 'seen';
   return h('div', { class: `message-status is-${row.receipt}`, 'data-testid': 'receipt', 'data-receipt': row.receipt }, icon(isSeen ? 'seen' : 'check'), isSeen ? 'Seen' : 'Sent');
+}
+
+/**
+ * Under the newest message only. In a direct a line is there anyway for what comes next, so that nothing moves.
+ * @param {MessageRow} row @param {RowContext} context
+ */
+function pendingNote({ isLast, isHeldUp, receipt }, context) {
+  if (!isLast) return '';
+  if (!context.isOnline()) return 'Will be sent when the connection is back';
+  if (isHeldUp) return 'Waits for the message above';
+  return receipt ? 'Sending…' : '';
 }
 
 /** @param {MessageRow} row @param {RowContext} context */

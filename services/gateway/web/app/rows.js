@@ -20,7 +20,9 @@ import { dayNumber } from './format.js';
  * @property {boolean} isFirst The first of its sender's run: with picture and name.
  * @property {boolean} isEdited
  * @property {OutboxItem | null} change The send, edit or deletion that is under way or failed.
- * @property {'' | 'sent' | 'seen'} receipt Under the last own message of a direct.
+ * @property {boolean} isLast The newest of all.
+ * @property {boolean} isHeldUp One before it has failed and has to be dealt with first.
+ * @property {'' | 'sent' | 'seen'} receipt Under an own message that is the newest of a direct.
  *
  * @typedef {{kind: 'day', key: string, time: number}} DayRow
  * @typedef {{kind: 'system', key: string, time: number, actorUserId: string, body: Record<string, any>}} SystemRow
@@ -79,7 +81,11 @@ export function rowsOf(conversation, { userId, unreadAfterSeq }) {
   if (history.isAtEnd) {
     for (const item of outgoing) if (item.kind === 'send' && !(item.seq > 0 && item.seq <= history.to)) addMessage(unsentRow(item, userId, outgoing));
   }
-  if (conversation.isDirect) addReceipt(rows, conversation);
+  const last = rows.findLast((row) => row.kind === 'message');
+  if (last?.kind === 'message') {
+    last.isLast = true;
+    if (conversation.isDirect && last.isOwn && last.state !== 'deleted') last.receipt = receiptOf(last, conversation);
+  }
   return rows;
 }
 
@@ -100,6 +106,8 @@ function storedRow(message, userId, outgoing) {
     isFirst: false,
     isEdited: message.edited,
     change: message.deleted ? null : change,
+    isLast: false,
+    isHeldUp: false,
     receipt: '',
   };
 }
@@ -107,16 +115,15 @@ function storedRow(message, userId, outgoing) {
 /** @param {OutboxItem} item @param {string} userId @param {readonly OutboxItem[]} outgoing @returns {MessageRow} */
 function unsentRow(item, userId, outgoing) {
   const edit = outgoing.findLast((other) => other.parent === item);
+  const isHeldUp = outgoing.slice(0, outgoing.indexOf(item)).some(({ state, isRejected }) => state === 'failed' && !isRejected);
   return {
     kind: 'message', key: item.id, messageId: item.messageId, senderUserId: userId, text: edit?.text ?? item.text, time: item.createdAt,
-    seq: item.seq, messageNo: 0, state: item.state, isOwn: true, isFirst: false, isEdited: false, change: item, receipt: '',
+    seq: item.seq, messageNo: 0, state: item.state, isOwn: true, isFirst: false, isEdited: false, change: item, isLast: false, isHeldUp, receipt: '',
   };
 }
 
-/** @param {Row[]} rows @param {import('../sdk/conversation.js').Conversation} conversation */
-function addReceipt(rows, conversation) {
-  const last = rows.findLast((row) => row.kind === 'message');
-  if (last?.kind !== 'message' || !last.isOwn || last.state !== 'sent') return;
-  const peerSeq = conversation.positions.get(conversation.details.peerUserId ?? '') ?? 0;
-  last.receipt = last.seq > 0 && peerSeq >= last.seq ? 'seen' : 'sent';
+/** @param {MessageRow} row @param {import('../sdk/conversation.js').Conversation} conversation */
+function receiptOf({ seq }, { positions, details }) {
+  const peerSeq = positions.get(details.peerUserId ?? '') ?? 0;
+  return seq > 0 && peerSeq >= seq ? 'seen' : 'sent';
 }

@@ -10,6 +10,8 @@ export class Scroller {
   isPinned = true;
   /** Rows in sight and where their upper edge was, in pixels below that of the viewport. @type {{row: Element, top: number}[]} */
   #anchors = [];
+  /** `scrollTop` when the anchors were taken. */
+  #anchoredAt = 0;
   #viewport;
   #content;
   #options;
@@ -24,7 +26,7 @@ export class Scroller {
     this.#content = content;
     this.#options = options;
     viewport.addEventListener('scroll', () => this.#scrolled(), { passive: true });
-    const observer = new ResizeObserver(() => this.#hold());
+    const observer = new ResizeObserver(() => this.#hold(this.#viewport.scrollTop - this.#anchoredAt));
     observer.observe(viewport);
     observer.observe(content);
   }
@@ -77,7 +79,8 @@ export class Scroller {
   /** The second row in sight comes first: the one at the edge may be about to change. */
   #capture() {
     this.#anchors = [];
-    const { clientHeight } = this.#viewport;
+    const { clientHeight, scrollTop } = this.#viewport;
+    this.#anchoredAt = scrollTop;
     for (const row of this.#content.children) {
       if (!this.#options.isAnchor(row)) continue;
       const top = this.#topOf(row);
@@ -86,7 +89,8 @@ export class Scroller {
     }
   }
 
-  #hold() {
+  /** @param {number} [scrolled] what was scrolled since the anchors were taken and whose event has not come yet */
+  #hold(scrolled = 0) {
     if (this.isPinned) {
       this.#viewport.scrollTop = this.#viewport.scrollHeight;
       return;
@@ -94,8 +98,10 @@ export class Scroller {
     const [first, second, ...others] = this.#anchors;
     const anchor = [second, first, ...others].find((candidate) => candidate?.row.isConnected);
     if (!anchor) return;
-    const moved = this.#topOf(anchor.row) - anchor.top;
+    const moved = this.#topOf(anchor.row) - anchor.top + scrolled;
     if (Math.abs(moved) >= 0.5) this.#viewport.scrollTop += moved;
+    for (const known of this.#anchors) known.top -= scrolled;
+    this.#anchoredAt = this.#viewport.scrollTop;
   }
 
   /** @param {Element} row */

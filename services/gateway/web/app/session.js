@@ -1,6 +1,7 @@
 /** Who we are, and where a token comes from. */
 
 const TOKEN_KEY = 'viberchat.token';
+export const DEMO_USERS = ['alice', 'bob', 'carol'];
 const DEVICE_KEY = 'viberchat.device';
 
 /** A token handed over in the address (`#token=…`) is taken once and removed from it. It lives as long as the tab. */
@@ -13,6 +14,23 @@ export function takeFragmentToken() {
 
 export const keptToken = () => sessionStorage.getItem(TOKEN_KEY) ?? '';
 
+/** The kept token, unless it says itself that it has ended: there is no other one to try again with. */
+export async function keptTokenInTime() {
+  const token = keptToken();
+  if (endOf(token) <= Date.now()) throw Object.assign(new Error('the token has ended'), { fatal: true });
+  return token;
+}
+
+/** When a JWT ends; never, if it does not say so. @param {string} token */
+function endOf(token) {
+  try {
+    const claims = JSON.parse(atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/')));
+    return typeof claims.exp === 'number' ? claims.exp * 1000 : Infinity;
+  } catch {
+    return Infinity;
+  }
+}
+
 /** @param {string} token */
 export const keepToken = (token) => sessionStorage.setItem(TOKEN_KEY, token);
 
@@ -23,8 +41,8 @@ export const demoUser = () => new URLSearchParams(location.search).get('as') ?? 
 
 /** Tokens for demo users exist in `viberchat dev` only: elsewhere there is no such address. */
 export async function isDevelopment() {
-  const response = await postDevToken('').catch(() => null);
-  return response !== null && response.status !== 404 && response.status !== 405;
+  const response = await postDevToken(DEMO_USERS[0]).catch(() => null);
+  return response?.ok ?? false;
 }
 
 /** @param {string} user @returns {Promise<string>} */

@@ -21,6 +21,7 @@ export class Shell {
     const search = h('input', { type: 'search', class: 'field', placeholder: 'Filter conversations', 'aria-label': 'Filter conversations', 'data-testid': 'filter', oninput: () => (list.filter = search.value) });
     const header = h(
       'header', { class: 'list-header' },
+      h('h1', { class: 'visually-hidden' }, 'ViberChat'),
       this.#self,
       iconButton('group', 'New group', () => newGroupDialog(app), { 'data-testid': 'new-group' }),
       iconButton('plus', 'New message', () => newDirectDialog(app), { class: 'icon-button is-primary', 'data-testid': 'new-direct' }),
@@ -74,7 +75,7 @@ export class Shell {
       this.#self,
       h(
         'details', { class: 'menu' },
-        h('summary', { 'aria-label': `Signed in as ${face.name}` }, avatar(face, 'medium'), h('strong', {}, face.name)),
+        h('summary', { 'data-testid': 'self-menu' }, h('span', { class: 'visually-hidden' }, 'Signed in as'), avatar(face, 'medium'), h('strong', {}, face.name)),
         h('div', { class: 'menu-items' }, h('button', { type: 'button', 'data-testid': 'sign-out', onclick: () => this.#app.signInAgain() }, 'Sign out')),
       ),
     );

@@ -1,8 +1,6 @@
 import { h } from './dom.js';
 import { initials, toneOf } from './format.js';
-import { isDevelopment, keepToken } from './session.js';
-
-const DEMO_USERS = ['alice', 'bob', 'carol'];
+import { DEMO_USERS, isDevelopment, keepToken } from './session.js';
 
 /**
  * The page before the chat: demo people in development, elsewhere a token.
@@ -18,6 +16,10 @@ export async function showSignIn(root, { onToken, error = '' }) {
 
 /** Each in its own tab, if one likes: the address says who. */
 function demoPeople() {
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    location.assign(`/?as=${encodeURIComponent(name.value.trim())}`);
+  };
   const name = h('input', { class: 'field', name: 'as', placeholder: 'Another name', 'aria-label': 'Another name', required: true, maxLength: 64, autocomplete: 'off', 'data-testid': 'sign-in-name' });
   return [
     h('p', {}, 'This is a development server. Who would you like to be?'),
@@ -25,7 +27,7 @@ function demoPeople() {
       'a', { class: 'person', href: `/?as=${user}`, 'data-testid': 'sign-in-person', 'data-user-id': user },
       h('span', { class: `avatar medium tone-${toneOf(user)}`, 'aria-hidden': 'true' }, initials(user)), h('strong', {}, user),
     ))),
-    h('form', { class: 'sign-in-form', action: '/', method: 'get' }, name, h('button', { type: 'submit', class: 'button is-primary', 'data-testid': 'sign-in-submit' }, 'Sign in')),
+    h('form', { class: 'sign-in-form', onsubmit: submit }, name, h('button', { type: 'submit', class: 'button is-primary', 'data-testid': 'sign-in-submit' }, 'Sign in')),
   ];
 }
 

@@ -53,7 +53,7 @@ export class Connection {
    * @param {string} options.deviceId
    * @param {string} options.client
    * @param {import('./types.js').Environment} options.environment
-   * @param {() => {conversationId: string, seq: string}[]} options.cursors Where to resume from; none: a fresh start.
+   * @param {() => {conversationId: string, seq: string}[]} options.cursors Where to resume from.
    * @param {(push: any) => void} options.onPush
    * @param {(state: ConnectionState) => void} options.onState
    */
@@ -123,17 +123,19 @@ export class Connection {
     socket.onclose = (event) => isOld() || this.#closed(event.code, event.reason);
   }
 
-  /** Hello and all of the resume go out at once: whichever of them the gateway waits for, it has it. @param {string} token */
+  /**
+   * Hello and all of the resume go out at once. Also the first hello resumes, from nothing: the gateway then names the head of each
+   * conversation from which it pushes, and nothing falls between that and what is listed.
+   * @param {string} token
+   */
   #hello(token) {
     const { deviceId, client } = this.#options;
     const cursors = this.#options.cursors();
-    const resume = cursors.length > 0;
-    this.#ask('hello', { token, deviceId, client, resume }, ATTEMPT_MS_MAX).then(
+    this.#ask('hello', { token, deviceId, client, resume: true }, ATTEMPT_MS_MAX).then(
       (welcome) => this.#welcomed(welcome),
       // The gateway closes next, and its code says whether to come back.
       (error) => void (this.#refusal = error.reason),
     );
-    if (!resume) return;
     for (let at = 0; at < cursors.length; at += CURSORS_PER_PART) {
       this.#tell('resumePart', { cursors: cursors.slice(at, at + CURSORS_PER_PART) });
     }

@@ -25,6 +25,8 @@ export class Conversation {
   lastMessage = null;
   /** False until name, members and settings have come. */
   isLoaded = false;
+  /** False until a head has come, and with it the last message and the unread count. */
+  hasHead = false;
   /** We are no member any more. */
   isRemoved = false;
   /** @type {ConversationJson} */
@@ -33,6 +35,8 @@ export class Conversation {
   #chat;
   /** How many messages there are up to the cursor. */
   #cursorMessageNo = 0;
+  /** The last entry that came; behind the cursor if that was set by what the gateway said of the head. */
+  #lastEntrySeq = 0;
   /** @type {History | null} */
   #history = null;
 
@@ -113,11 +117,16 @@ export class Conversation {
     this.isLoaded = true;
   }
 
-  /** A head may lag behind what was pushed: it only moves things forward. @param {HeadJson} head */
+  /**
+   * A head may lag behind what the gateway said elsewhere: it only moves things forward.
+   * @param {HeadJson} head
+   * @returns {boolean} false: it lags, and no entry has brought what it lacks
+   */
   applyHead(head) {
     const headSeq = toNumber(head.headSeq);
     const messageNo = toNumber(head.messageNo);
-    if (this.cursor === null || headSeq >= this.cursor) {
+    this.hasHead = true;
+    if (this.cursor === null || headSeq >= this.cursor || !this.lastMessage) {
       this.lastMessage = head.lastMessage ? lastMessageOf(head.lastMessage) : null;
     }
     // A cursor never jumps over entries that are still to come: only where none is known yet is the head the start.
@@ -125,6 +134,7 @@ export class Conversation {
     if (this.cursor === headSeq) this.#cursorMessageNo = messageNo;
     this.messageNo = Math.max(this.messageNo, messageNo);
     this.#moveRead(toNumber(head.readSeq), messageNo - toNumber(head.unreadCount));
+    return headSeq >= this.cursor || this.#lastEntrySeq === this.cursor;
   }
 
   /** @param {PositionJson} position */
@@ -139,6 +149,7 @@ export class Conversation {
     const seq = toNumber(entry.seq);
     const body = entry.body ?? {};
     this.cursor = body.hidden ? Math.max(seq, toNumber(body.hidden.toSeq)) : seq;
+    this.#lastEntrySeq = this.cursor;
     this.#cursorMessageNo = Math.max(this.#cursorMessageNo, toNumber(entry.messageNo));
     this.messageNo = Math.max(this.messageNo, this.#cursorMessageNo);
     this.#applyToLastMessage(entry, body);

@@ -6,6 +6,8 @@ import { toNumber } from './wire.js';
 const LIST_ITEMS = 200;
 const HEADS_ITEMS = 200;
 const LOG_ITEMS = 200;
+/** Heads of one instance may lag behind another by this much. */
+const HEAD_LAG_MS = 1_000;
 const REFRESH_RETRY_MS = 2_000;
 
 /**
@@ -60,7 +62,10 @@ export class Sync {
       await this.#listed(reply.conversations ?? []);
       pageToken = reply.nextPageToken ?? '';
     } while (pageToken && wholeList && connection === this.#connection);
-    if (wholeList && connection === this.#connection) this.#isListComplete = true;
+    if (!wholeList || connection !== this.#connection) return;
+    this.#isListComplete = true;
+    // What the gateway named and no page had came while the pages were read.
+    for (const { id, isLoaded } of this.conversations.values()) if (!isLoaded) this.stale(id);
   }
 
   /** @param {any} push */
@@ -79,7 +84,7 @@ export class Sync {
     if (!conversation) {
       conversation = new Conversation(id, this.#chat);
       this.conversations.set(id, conversation);
-      this.stale(id);
+      if (this.#isListComplete) this.stale(id);
     }
     return conversation;
   }
@@ -124,7 +129,7 @@ export class Sync {
       const conversation = this.conversations.get(id) ?? new Conversation(id, this.#chat);
       this.conversations.set(id, conversation);
       conversation.setDetails(details);
-      if (conversation.cursor === null) ids.push(id);
+      if (!conversation.hasHead) ids.push(id);
     }
     await this.#loadHeads(ids);
     this.isListed = true;
@@ -135,7 +140,12 @@ export class Sync {
   async #loadHeads(ids) {
     if (ids.length === 0) return;
     const reply = await this.#chat.read('getHeads', { conversationIds: ids });
-    for (const head of reply.heads ?? []) this.conversations.get(head.conversationId)?.applyHead(head);
+    const lagging = reply.heads?.filter((/** @type {any} */ head) => this.conversations.get(head.conversationId)?.applyHead(head) === false) ?? [];
+    if (lagging.length === 0) return;
+    this.#chat.later(HEAD_LAG_MS, () => {
+      for (const { conversationId } of lagging) if (this.conversations.has(conversationId)) this.#staleHeads.add(conversationId);
+      void this.#refresh();
+    });
   }
 
   /** Works off what is stale, one request at a time. */
@@ -246,8 +256,13 @@ export class Sync {
   #conversationEvent({ conversationId, added, removed }) {
     if (removed) return this.remove(conversationId);
     const conversation = this.ensure(conversationId);
-    if (added) conversation.cursor ??= toNumber(added.headSeq);
-    this.stale(conversationId);
+    if (added) {
+      const headSeq = toNumber(added.headSeq);
+      conversation.cursor ??= headSeq;
+      if (headSeq > conversation.cursor) void this.#fill(conversation, headSeq);
+    }
+    // Before all are listed, the list brings the rest.
+    if (this.#isListComplete) this.stale(conversationId);
   }
 
   /** A head named by two heartbeats in a row, with nothing come between, is fetched. @param {{conversationId: string, headSeq?: string}[]} heads */

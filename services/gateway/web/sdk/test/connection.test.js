@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeGateway, HOLD, connected, refusal, settle } from './fake.js';
 
-test('the first frame is hello with the token, and without anything known nothing is resumed', async () => {
+test('the first frame is hello with the token; the first resume names nothing', async () => {
   const gateway = new FakeGateway();
   const { chat } = await connected(gateway);
-  assert.deepEqual(gateway.socket.frames[0].body, { token: 'token', deviceId: 'device', client: 'viberchat-js/0.1', resume: false });
-  assert.equal(gateway.socket.named('resumeEnd').length, 0);
+  assert.deepEqual(gateway.socket.frames[0].body, { token: 'token', deviceId: 'device', client: 'viberchat-js/0.1', resume: true });
+  assert.deepEqual(gateway.socket.frames.slice(0, 3).map(({ name }) => name), ['hello', 'resumeEnd', 'listConversations']);
   assert.equal(chat.state.name, 'online');
   assert.equal(chat.userId, 'alice');
 });

@@ -156,6 +156,42 @@ test('a hole right after a conversation was added is noticed', async () => {
   assert.deepEqual(seen, [2, 3]);
 });
 
+for (const order of ['before', 'after']) {
+  test(`what the first resume names ${order} the heads that lag behind it is there in the end`, async () => {
+    const gateway = new FakeGateway();
+    gateway.addConversation('c1');
+    gateway.append('c1', 'bob', text(1));
+    const { getHeads } = gateway.handlers;
+    const announce = () => gateway.socket.push({ conversation: { conversationId: 'c1', added: { headSeq: '2' } } });
+    gateway.handlers.getHeads = (body) => {
+      gateway.handlers.getHeads = getHeads;
+      const reply = getHeads(body);
+      gateway.append('c1', 'bob', text(2));
+      if (order === 'before') announce();
+      else setImmediate(announce);
+      return reply;
+    };
+    const { chat, clock } = await connected(gateway);
+    await clock.advance(1000);
+    const c1 = chat.conversation('c1');
+    assert.deepEqual([c1.cursor, c1.lastMessage.text, c1.unreadCount], [2, 'text 2', 2]);
+  });
+}
+
+test('an announcement before the listing sets the start, and the head that lags behind it brings the last message', async () => {
+  const gateway = new FakeGateway();
+  gateway.addConversation('c1');
+  gateway.append('c1', 'bob', text(1));
+  const { resumeEnd } = gateway.handlers;
+  gateway.handlers.resumeEnd = (body, socket) => {
+    socket.push({ conversation: { conversationId: 'c1', added: { headSeq: '2' } } });
+    return resumeEnd();
+  };
+  const { chat } = await connected(gateway);
+  assert.deepEqual([chat.conversation('c1').cursor, chat.conversation('c1').lastMessage.text], [2, 'text 1']);
+  assert.equal(gateway.socket.named('getConversation').length, 0);
+});
+
 test('a conversation that changed is asked for again, also when an entry says so', async () => {
   const { gateway, c1 } = await withMessages(1, 'GROUP');
   gateway.details.set('c1', { conversationId: 'c1', kind: 'CONVERSATION_KIND_GROUP', name: 'New' });
