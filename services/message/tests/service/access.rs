@@ -24,7 +24,10 @@ async fn all_calls(client: &mut Client, user: &str, id: &str, message_id: &str) 
     }
     call!(send_message, SendMessageRequest { client_message_id: request_id.clone(), text: "t".to_owned() });
     let edit_id = format!("e{}", &request_id[..20]);
-    call!(edit_message, EditMessageRequest { message_id: message_id.clone(), text: "t".to_owned(), request_id: edit_id });
+    call!(
+        edit_message,
+        EditMessageRequest { message_id: message_id.clone(), text: "t".to_owned(), request_id: edit_id }
+    );
     call!(get_message, GetMessageRequest { message_id: message_id.clone() });
     call!(list_messages, ListMessagesRequest {});
     call!(read_log, ReadLogRequest {});

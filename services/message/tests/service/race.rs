@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use viberchat_kit::error::Reason;
-use viberchat_proto::message::v1::entry_body::Body;
 use viberchat_proto::message::v1::GetMessageRequest;
+use viberchat_proto::message::v1::entry_body::Body;
 use viberchat_proto::types::v1::Role;
 
 use crate::support::*;

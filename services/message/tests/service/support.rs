@@ -284,7 +284,11 @@ pub(crate) fn by<T>(user: &str, message: T) -> Request<T> {
 }
 
 /// Appends the creation of a group and lets its members' stays begin.
-pub(crate) async fn create_group(world: &World, client: &mut Client, members: &[(&str, types::Role)]) -> ConversationId {
+pub(crate) async fn create_group(
+    world: &World,
+    client: &mut Client,
+    members: &[(&str, types::Role)],
+) -> ConversationId {
     let id = world.members.group(members);
     let listed = members.iter().map(|(user, role)| member_role(user, *role)).collect();
     let created = proto::ConversationCreated { name: "group".to_owned(), members: listed };
@@ -344,7 +348,13 @@ pub(crate) async fn send(
     client.send_message(by(user, message(id, request_id, text))).await.map(Response::into_inner)
 }
 
-pub(crate) async fn sent(client: &mut Client, user: &str, id: ConversationId, request_id: &str, text: &str) -> proto::Message {
+pub(crate) async fn sent(
+    client: &mut Client,
+    user: &str,
+    id: ConversationId,
+    request_id: &str,
+    text: &str,
+) -> proto::Message {
     send(client, user, id, request_id, text).await.unwrap().message.unwrap()
 }
 
