@@ -1,0 +1,125 @@
+//! Builds all services in one process. They call each other by the same clients as over a network, without a socket.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use tonic::service::Routes;
+use tower::Layer as _;
+use viberchat_kit::auth::{AuthLayer, MethodTable, OPEN_METHODS, Scope, ServiceIdentity};
+use viberchat_kit::clock::{SharedClock, SystemClock};
+use viberchat_kit::id::{SharedEntropy, SystemEntropy};
+use viberchat_kit::keys::Keys;
+use viberchat_kit::lifecycle::Handle;
+use viberchat_kit::rpc::Channel;
+use viberchat_kit::telemetry::Metrics;
+
+use crate::config::Config;
+
+/// What each service of the process may do at the others.
+const GATEWAY_SCOPES: &[Scope] = &[Scope::ActForUsers, Scope::Authorize, Scope::Relay];
+const MESSAGE_SCOPES: &[Scope] = &[Scope::Authorize, Scope::Relay];
+const CONVERSATION_SCOPES: &[Scope] = &[Scope::Relay];
+
+/// All services, running.
+pub(crate) struct Assembled {
+    pub(crate) gateway: Arc<viberchat_gateway::Service>,
+    /// Conversation and message, for the gRPC door; `auth` belongs around them.
+    pub(crate) routes: Routes,
+    pub(crate) auth: AuthLayer,
+}
+
+/// What the process gives to all services.
+pub(crate) struct Shared {
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) lifecycle: Handle,
+    pub(crate) metrics: Metrics,
+}
+
+impl Assembled {
+    /// The services behind authorization, as `name` with `scopes` calls them.
+    pub(crate) fn channel(&self, name: &str, scopes: &[Scope]) -> Channel {
+        channel(&self.auth, &self.routes, name, scopes)
+    }
+}
+
+/// Opens the stores in the data folder and starts every service. `extra` is served at the public door as well.
+pub(crate) async fn all(config: &Config, shared: &Shared, extra: Router) -> anyhow::Result<Assembled> {
+    create_folder(&config.data_dir)?;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    let verifier = Arc::new(config.verifier(&shared.keys, clock.clone())?);
+    let methods = [viberchat_conversation::METHODS, viberchat_message::METHODS, OPEN_METHODS];
+    let auth = AuthLayer::new(verifier.clone(), Arc::new(MethodTable::new(&methods)));
+
+    // The two call each other: the conversation service gets the message service once that is there.
+    let (message_channel, message_binding) = Channel::late();
+    let mut conversation_config = config.conversation.clone();
+    conversation_config.data_file = config.data_dir.join(&conversation_config.data_file);
+    let conversation = viberchat_conversation::build(
+        conversation_config,
+        viberchat_conversation::Deps {
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            keys: shared.keys.clone(),
+            lifecycle: shared.lifecycle.clone(),
+            metrics: shared.metrics.clone(),
+            message: message_channel,
+        },
+    )
+    .await
+    .context("conversation service")?;
+
+    let mut message_config = config.message.clone();
+    message_config.data_file = config.data_dir.join(&message_config.data_file);
+    let message = viberchat_message::build(
+        message_config,
+        viberchat_message::Deps {
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            keys: shared.keys.clone(),
+            lifecycle: shared.lifecycle.clone(),
+            metrics: shared.metrics.clone(),
+            conversation: channel(&auth, &conversation.routes(), "message", MESSAGE_SCOPES),
+        },
+    )
+    .await
+    .context("message service")?;
+    message_binding.bind(channel(&auth, &message.routes(), "conversation", CONVERSATION_SCOPES));
+
+    let gateway = viberchat_gateway::build(
+        config.gateway.clone(),
+        viberchat_gateway::Deps {
+            clock,
+            entropy,
+            lifecycle: shared.lifecycle.clone(),
+            metrics: shared.metrics.clone(),
+            verifier,
+            conversation: channel(&auth, &conversation.routes(), "gateway", GATEWAY_SCOPES),
+            message: channel(&auth, &message.routes(), "gateway", GATEWAY_SCOPES),
+            extra,
+        },
+    )
+    .await
+    .context("gateway")?;
+    Ok(Assembled { gateway: Arc::new(gateway), routes: merge(conversation.routes(), message.routes()).prepare(), auth })
+}
+
+fn channel(auth: &AuthLayer, routes: &Routes, name: &str, scopes: &[Scope]) -> Channel {
+    Channel::in_process(auth.layer(routes.clone().prepare()), ServiceIdentity::new(name, scopes))
+}
+
+fn merge(conversation: Routes, message: Routes) -> Routes {
+    Routes::from(conversation.into_axum_router().merge(message.into_axum_router().reset_fallback()))
+}
+
+/// Only the owner reads what lies there: messages, and the keys of `viberchat dev`.
+fn create_folder(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("data_dir = {}: cannot be created", folder.display()))
+}

@@ -1,0 +1,5 @@
+//! The `viberchat` binary.
+
+fn main() -> std::process::ExitCode {
+    viberchat_cli::main()
+}
