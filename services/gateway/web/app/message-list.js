@@ -63,7 +63,8 @@ export class MessageList {
       onNearBottom: () => void conversation.history.loadNewer(),
     });
     this.#viewport.addEventListener('keydown', (event) => this.#key(event));
-    this.#viewport.addEventListener('focusin', (event) => this.#focused(/** @type {HTMLElement} */ (event.target)));
+    this.#rows.addEventListener('focusin', (event) => this.#focused(/** @type {HTMLElement} */ (event.target)));
+    this.#rows.addEventListener('focusout', (event) => this.#rows.contains(/** @type {Node | null} */ (event.relatedTarget)) || this.#focused(null));
     const draw = onceAFrame(() => this.#draw());
     const read = () => this.#readSoon();
     document.addEventListener('visibilitychange', read);
@@ -188,16 +189,16 @@ export class MessageList {
     while (this.#spoken.childElementCount > SPOKEN_MAX) this.#spoken.firstElementChild?.remove();
   }
 
-  /** One message is the tab stop: the last one that had the focus, or the newest. */
+  /** One message is the tab stop: the one that has the focus, or the newest. */
   #rove() {
     const articles = this.#articles();
     const stop = articles.find((article) => article.dataset.key === this.#focusedKey) ?? articles[articles.length - 1];
     for (const article of articles) article.tabIndex = article === stop ? 0 : -1;
   }
 
-  /** @param {HTMLElement} target */
+  /** @param {HTMLElement | null} target */
   #focused(target) {
-    this.#focusedKey = target.closest('article')?.dataset.key ?? this.#focusedKey;
+    this.#focusedKey = target?.closest('article')?.dataset.key ?? '';
     this.#rove();
   }
 
