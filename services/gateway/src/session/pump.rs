@@ -144,7 +144,7 @@ impl Session {
     pub(crate) fn job_done(&mut self, now: Instant, done: JobDone) {
         match (self.pump.reading.take(), done) {
             (Some(Reading::Log { slot, after_seq }), JobDone::Log(result)) => {
-                self.log_read(now, slot, after_seq, result)
+                self.log_read(now, slot, after_seq, result);
             }
             (Some(Reading::Heads(slots)), JobDone::Heads(result)) => self.heads_read(now, &slots, result),
             _ => debug_assert!(false, "a result without its read"),

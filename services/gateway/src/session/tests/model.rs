@@ -27,7 +27,7 @@ const PUSH_BYTES_MAX: u32 = 8 * 1024;
 /// Frames that come on demand may lie above the limit by a page of announcements and the like.
 const SLACK_BYTES: usize = 8 * 1024;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Op {
     /// An entry comes through the stream.
     Append(usize),
@@ -206,7 +206,7 @@ impl Model {
 
     /// A few of them are long.
     fn entry(&self, which: usize, seq: u64) -> LogEntry {
-        let text = "x".repeat(if seq % 11 == 0 { 3000 } else { 20 });
+        let text = "x".repeat(if seq.is_multiple_of(11) { 3000 } else { 20 });
         LogEntry {
             conversation_id: self.topics[which].conversation().to_string(),
             seq,

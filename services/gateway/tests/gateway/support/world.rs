@@ -19,50 +19,50 @@ use viberchat_proto::message::v1::{EntryBody, LogEntry, Message, MessageSent, Po
 use viberchat_proto::types::v1::{ConversationKind, Role};
 
 #[derive(Clone, Default)]
-pub struct World(pub Arc<Mutex<State>>);
+pub(crate) struct World(pub(crate) Arc<Mutex<State>>);
 
 #[derive(Default)]
-pub struct State {
-    pub conversations: HashMap<ConversationId, Conversation>,
-    pub subscribers: Vec<Subscriber>,
-    pub watchers: Vec<Watcher>,
-    pub senders: Vec<UnboundedSender<Result<viberchat_proto::message::v1::SendMessagesResponse, Status>>>,
+pub(crate) struct State {
+    pub(crate) conversations: HashMap<ConversationId, Conversation>,
+    pub(crate) subscribers: Vec<Subscriber>,
+    pub(crate) watchers: Vec<Watcher>,
+    pub(crate) senders: Vec<UnboundedSender<Result<viberchat_proto::message::v1::SendMessagesResponse, Status>>>,
     /// Sends are taken and never answered.
-    pub sends_hang: bool,
+    pub(crate) sends_hang: bool,
     /// Calls of ReadLog that fail before one works.
-    pub reads_fail: usize,
+    pub(crate) reads_fail: usize,
     /// Calls of ReadLog so far.
-    pub reads: usize,
+    pub(crate) reads: usize,
     /// No snapshot is given.
-    pub memberships_hang: bool,
+    pub(crate) memberships_hang: bool,
     /// Doors of the sends that came.
-    pub doors: Vec<i32>,
+    pub(crate) doors: Vec<i32>,
 }
 
 #[derive(Default)]
-pub struct Conversation {
-    pub kind: ConversationKind,
-    pub members: HashSet<String>,
-    pub log: Vec<LogEntry>,
+pub(crate) struct Conversation {
+    pub(crate) kind: ConversationKind,
+    pub(crate) members: HashSet<String>,
+    pub(crate) log: Vec<LogEntry>,
 }
 
-pub struct Subscriber {
-    pub sender: UnboundedSender<Result<SubscribeResponse, Status>>,
-    pub follows: HashSet<ConversationId>,
+pub(crate) struct Subscriber {
+    pub(crate) sender: UnboundedSender<Result<SubscribeResponse, Status>>,
+    pub(crate) follows: HashSet<ConversationId>,
 }
 
-pub struct Watcher {
-    pub sender: UnboundedSender<Result<WatchMembershipsResponse, Status>>,
-    pub users: HashSet<String>,
+pub(crate) struct Watcher {
+    pub(crate) sender: UnboundedSender<Result<WatchMembershipsResponse, Status>>,
+    pub(crate) users: HashSet<String>,
 }
 
 impl World {
     /// A group of these users, with `entries` messages of the first one.
-    pub fn group(&self, members: &[&str], entries: u64) -> ConversationId {
+    pub(crate) fn group(&self, members: &[&str], entries: u64) -> ConversationId {
         self.conversation(ConversationKind::Group, members, entries)
     }
 
-    pub fn direct(&self, members: [&str; 2], entries: u64) -> ConversationId {
+    pub(crate) fn direct(&self, members: [&str; 2], entries: u64) -> ConversationId {
         self.conversation(ConversationKind::Direct, &members, entries)
     }
 
@@ -77,69 +77,76 @@ impl World {
     }
 
     /// Appends a message, and tells the subscribers.
-    pub fn append(&self, id: ConversationId, actor: &str, text: &str, request_id: &str) -> Message {
+    pub(crate) fn append(&self, id: ConversationId, actor: &str, text: &str, request_id: &str) -> Message {
         self.0.lock().append(id, actor, text, request_id, true)
     }
 
     /// Appends a message that no subscriber hears of.
-    pub fn append_unheard(&self, id: ConversationId, actor: &str, text: &str) {
+    pub(crate) fn append_unheard(&self, id: ConversationId, actor: &str, text: &str) {
         self.0.lock().append(id, actor, text, "", false);
     }
 
-    pub fn head(&self, id: ConversationId) -> u64 {
+    pub(crate) fn head(&self, id: ConversationId) -> u64 {
         self.0.lock().conversations[&id].log.len() as u64
     }
 
-    pub fn position(&self, id: ConversationId, user: &str, read_seq: u64) {
+    pub(crate) fn position(&self, id: ConversationId, user: &str, read_seq: u64) {
         let position =
             Position { conversation_id: id.to_string(), user_id: user.to_owned(), read_seq, read_message_no: read_seq };
         self.0.lock().publish(id, &Push::Position(position));
     }
 
-    pub fn add_member(&self, id: ConversationId, user: &str) {
+    pub(crate) fn add_member(&self, id: ConversationId, user: &str) {
         let mut state = self.0.lock();
         state.conversations.get_mut(&id).expect("it is there").members.insert(user.to_owned());
         state.tell(id, user, MembershipChangeKind::Added);
     }
 
-    pub fn remove_member(&self, id: ConversationId, user: &str) {
+    pub(crate) fn remove_member(&self, id: ConversationId, user: &str) {
         let mut state = self.0.lock();
         state.conversations.get_mut(&id).expect("it is there").members.remove(user);
         state.tell(id, user, MembershipChangeKind::Removed);
     }
 
     /// Removes a member while nobody listens.
-    pub fn remove_member_unheard(&self, id: ConversationId, user: &str) {
+    pub(crate) fn remove_member_unheard(&self, id: ConversationId, user: &str) {
         self.0.lock().conversations.get_mut(&id).expect("it is there").members.remove(user);
     }
 
-    pub fn change(&self, id: ConversationId, user: &str) {
+    pub(crate) fn change(&self, id: ConversationId, user: &str) {
         self.0.lock().tell(id, user, MembershipChangeKind::Changed);
     }
 
-    pub fn break_subscribe(&self) {
+    pub(crate) fn break_subscribe(&self) {
         self.0.lock().subscribers.clear();
     }
 
-    pub fn break_memberships(&self) {
+    pub(crate) fn break_memberships(&self) {
         self.0.lock().watchers.clear();
     }
 
-    pub fn break_sends(&self) {
+    pub(crate) fn break_sends(&self) {
         self.0.lock().senders.clear();
     }
 
-    pub fn follows(&self, id: ConversationId) -> bool {
+    pub(crate) fn follows(&self, id: ConversationId) -> bool {
         self.0.lock().subscribers.iter().any(|subscriber| subscriber.follows.contains(&id))
     }
 
-    pub fn watches(&self, user: &str) -> bool {
+    pub(crate) fn watches(&self, user: &str) -> bool {
         self.0.lock().watchers.iter().any(|watcher| watcher.users.contains(user))
     }
 }
 
 impl State {
-    pub fn append(&mut self, id: ConversationId, actor: &str, text: &str, request_id: &str, heard: bool) -> Message {
+    pub(crate) fn append(
+        &mut self,
+        id: ConversationId,
+        actor: &str,
+        text: &str,
+        request_id: &str,
+        heard: bool,
+    ) -> Message {
         let conversation = self.conversations.get_mut(&id).expect("it is there");
         let seq = conversation.log.len() as u64 + 1;
         let at = Timestamp::from_millis(1_700_000_000_000 + i64::try_from(seq).expect("small"));
@@ -172,13 +179,13 @@ impl State {
         }
     }
 
-    pub fn publish(&mut self, id: ConversationId, push: &Push) {
+    pub(crate) fn publish(&mut self, id: ConversationId, push: &Push) {
         for subscriber in self.subscribers.iter().filter(|subscriber| subscriber.follows.contains(&id)) {
             let _sent = subscriber.sender.send(Ok(SubscribeResponse { push: Some(push.clone()) }));
         }
     }
 
-    pub fn membership(&self, id: ConversationId) -> Member {
+    pub(crate) fn membership(&self, id: ConversationId) -> Member {
         Member {
             conversation_id: id.to_string(),
             kind: self.conversations[&id].kind.into(),
@@ -197,7 +204,7 @@ impl State {
     }
 
     /// The log, if the user may read it.
-    pub fn log_for(&self, id: &str, user: &str) -> Result<&Vec<LogEntry>, Status> {
+    pub(crate) fn log_for(&self, id: &str, user: &str) -> Result<&Vec<LogEntry>, Status> {
         let not_found = || Status::from(Error::new(Reason::ConversationNotFound, "no such conversation"));
         let id = ConversationId::parse(id).map_err(|_| not_found())?;
         let conversation = self.conversations.get(&id).ok_or_else(not_found)?;

@@ -28,7 +28,7 @@ fn not_scripted<T>() -> Result<Response<T>, Status> {
 }
 
 impl World {
-    fn send(&self, user: &str, send: SendMessageRequest) -> Result<SendMessageResponse, Error> {
+    fn send(&self, user: &str, send: &SendMessageRequest) -> Result<SendMessageResponse, Error> {
         let mut state = self.0.lock();
         state.doors.push(send.door);
         state.log_for(&send.conversation_id, user).map_err(|status| Error::from_status(&status))?;
@@ -79,7 +79,7 @@ impl MessageService for World {
         request: Request<SendMessageRequest>,
     ) -> Result<Response<SendMessageResponse>, Status> {
         let user = user_of(&request)?;
-        Ok(Response::new(self.send(&user, request.into_inner())?))
+        Ok(Response::new(self.send(&user, &request.into_inner())?))
     }
 
     async fn send_messages(
@@ -99,12 +99,12 @@ impl MessageService for World {
                 if world.0.lock().sends_hang {
                     continue;
                 }
-                let result = match world.send(&context.on_behalf_of, request.send.unwrap_or_default()) {
+                let result = match world.send(&context.on_behalf_of, &request.send.unwrap_or_default()) {
                     Ok(response) => Sent::Response(response),
                     Err(error) => Sent::Error(error.to_proto()),
                 };
                 let answer = SendMessagesResponse { correlation_id: context.correlation_id, result: Some(result) };
-                let Some(sender) = weak.upgrade() else { return None };
+                let sender = weak.upgrade()?;
                 let _sent = sender.send(Ok(answer));
             }
             None::<(Result<SendMessagesResponse, Status>, _)>
@@ -240,7 +240,7 @@ impl MessageService for World {
 }
 
 /// `answers`, while `reading` is polled beside; ends with either.
-pub fn until_first_ends<T: Send + Sync + 'static>(
+pub(crate) fn until_first_ends<T: Send + Sync + 'static>(
     answers: impl Stream<Item = T> + Send + 'static,
     reading: impl Stream<Item = T> + Send + 'static,
 ) -> impl Stream<Item = T> + Send + 'static {

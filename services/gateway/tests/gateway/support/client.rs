@@ -9,27 +9,28 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_websockets::{ClientBuilder, Limits, Message, WebSocketStream};
+use viberchat_kit::id::ConversationId;
 
 /// Longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub struct Client {
-    pub socket: WebSocketStream<TcpStream>,
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<TcpStream>,
     next_id: u32,
     /// Pushes that came while a reply was waited for.
-    pub pushes: Vec<Value>,
+    pub(crate) pushes: Vec<Value>,
 }
 
 /// What a client hears.
 #[derive(Debug)]
-pub enum Heard {
+pub(crate) enum Heard {
     Frame(Value),
     Closed(u16),
     Broken,
 }
 
 impl Client {
-    pub async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         let tcp = TcpStream::connect(address).await.expect("the gateway listens");
         tcp.set_nodelay(true).expect("a TCP stream");
         let uri = format!("ws://{address}/v1/connect");
@@ -47,23 +48,23 @@ impl Client {
         Self { socket, next_id: 0, pushes: Vec::new() }
     }
 
-    pub async fn say(&mut self, frame: &Value) {
+    pub(crate) async fn say(&mut self, frame: &Value) {
         self.say_text(&frame.to_string()).await;
     }
 
-    pub async fn say_text(&mut self, text: &str) {
+    pub(crate) async fn say_text(&mut self, text: &str) {
         self.socket.send(Message::text(text.to_owned())).await.expect("the socket takes it");
     }
 
     /// Sends a frame of this kind and returns its id.
-    pub async fn ask(&mut self, kind: &str, content: Value) -> u32 {
+    pub(crate) async fn ask(&mut self, kind: &str, content: Value) -> u32 {
         self.next_id += 1;
         self.say(&json!({"id": self.next_id, kind: content})).await;
         self.next_id
     }
 
     /// The next thing on the socket.
-    pub async fn hear(&mut self) -> Heard {
+    pub(crate) async fn hear(&mut self) -> Heard {
         loop {
             match timeout(PATIENCE, self.socket.next()).await.expect("something is heard in time") {
                 Some(Ok(message)) if message.is_text() => {
@@ -80,7 +81,7 @@ impl Client {
         }
     }
 
-    pub async fn frame(&mut self) -> Value {
+    pub(crate) async fn frame(&mut self) -> Value {
         match self.hear().await {
             Heard::Frame(frame) => frame,
             other => panic!("{other:?} instead of a frame"),
@@ -88,7 +89,7 @@ impl Client {
     }
 
     /// The code that the socket is closed with; frames before it are dropped.
-    pub async fn closed(&mut self) -> u16 {
+    pub(crate) async fn closed(&mut self) -> u16 {
         loop {
             match self.hear().await {
                 Heard::Frame(_) => {}
@@ -99,7 +100,7 @@ impl Client {
     }
 
     /// The answer to the frame with this id.
-    pub async fn answer(&mut self, id: u32) -> Value {
+    pub(crate) async fn answer(&mut self, id: u32) -> Value {
         loop {
             let frame = self.frame().await;
             match frame.get("id").and_then(Value::as_u64) {
@@ -110,13 +111,13 @@ impl Client {
         }
     }
 
-    pub async fn call(&mut self, kind: &str, content: Value) -> Value {
+    pub(crate) async fn call(&mut self, kind: &str, content: Value) -> Value {
         let id = self.ask(kind, content).await;
         self.answer(id).await
     }
 
     /// The next push that is no heartbeat.
-    pub async fn push(&mut self) -> Value {
+    pub(crate) async fn push(&mut self) -> Value {
         loop {
             let push = match self.pushes.is_empty() {
                 false => self.pushes.remove(0),
@@ -133,13 +134,13 @@ impl Client {
     }
 
     /// Says hello and returns the answer.
-    pub async fn hello(&mut self, token: &str, resume: bool) -> Value {
+    pub(crate) async fn hello(&mut self, token: &str, resume: bool) -> Value {
         let answer = self.call("hello", json!({"token": token, "deviceId": "test", "resume": resume})).await;
         assert!(answer["reply"]["welcome"].is_object(), "{answer}");
         answer
     }
 
-    pub async fn until_ready(&mut self) -> Vec<Value> {
+    pub(crate) async fn until_ready(&mut self) -> Vec<Value> {
         let mut before = Vec::new();
         loop {
             let push = self.push().await;
@@ -151,7 +152,7 @@ impl Client {
     }
 
     /// Seqs of the next `count` pushes, which are entries of `conversation`.
-    pub async fn entries(&mut self, conversation: impl ToString, count: usize) -> Vec<u64> {
+    pub(crate) async fn entries(&mut self, conversation: ConversationId, count: usize) -> Vec<u64> {
         let mut seqs = Vec::new();
         while seqs.len() < count {
             let push = self.push().await;
@@ -163,10 +164,10 @@ impl Client {
 }
 
 /// A 64-bit number of protobuf's JSON.
-pub fn number(value: &Value) -> u64 {
+pub(crate) fn number(value: &Value) -> u64 {
     value.as_str().map_or(0, |text| text.parse().expect("a number"))
 }
 
-pub fn send(conversation: impl ToString, client_message_id: &str, text: &str) -> Value {
+pub(crate) fn send(conversation: ConversationId, client_message_id: &str, text: &str) -> Value {
     json!({"conversationId": conversation.to_string(), "clientMessageId": client_message_id, "text": text})
 }

@@ -1,10 +1,9 @@
 //! A gateway on loopback over scripted services, and clients with real sockets.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its part of the support")]
 
-pub mod client;
-pub mod conversation;
-pub mod message;
-pub mod world;
+pub(crate) mod client;
+pub(crate) mod conversation;
+pub(crate) mod message;
+pub(crate) mod world;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::TcpListener;
 use tower::Layer as _;
-use viberchat_gateway::{Config, Deps, Service};
+use viberchat_gateway::{Config, Deps};
 use viberchat_kit::auth::{
     Access, AuthLayer, MethodRule, MethodTable, Scope, ServiceIdentity, TokenSigner, TokenVerifier, VerifierConfig,
 };
@@ -49,22 +48,21 @@ const RULES: &[MethodRule] = &[
 ];
 
 /// A running gateway.
-pub struct Gateway {
-    pub world: World,
-    pub address: SocketAddr,
-    pub signer: TokenSigner,
-    pub metrics: Metrics,
-    pub service: Arc<Service>,
+pub(crate) struct Gateway {
+    pub(crate) world: World,
+    pub(crate) address: SocketAddr,
+    pub(crate) signer: TokenSigner,
+    pub(crate) metrics: Metrics,
     lifecycle: Lifecycle,
 }
 
 impl Gateway {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
     /// With settings of its own.
-    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let world = World::default();
         let clock: SharedClock = Arc::new(SystemClock);
         let secret = Secret::new("a secret of the tests, long enough to be one").expect("not empty");
@@ -92,41 +90,40 @@ impl Gateway {
             message: channel,
             extra: Router::new(),
         };
-        let service = Arc::new(viberchat_gateway::build(config, deps).await.expect("a good configuration"));
+        let service = viberchat_gateway::build(config, deps).await.expect("a good configuration");
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has free ports");
         let address = listener.local_addr().expect("it is bound");
-        let serving = service.clone();
-        lifecycle.handle().spawn("serve", async move { serving.serve(listener).await });
-        Self { world, address, signer: TokenSigner::new(&secret, clock), metrics, service, lifecycle }
+        lifecycle.handle().spawn("serve", async move { service.serve(listener).await });
+        Self { world, address, signer: TokenSigner::new(&secret, clock), metrics, lifecycle }
     }
 
-    pub fn token(&self, user: &str) -> String {
+    pub(crate) fn token(&self, user: &str) -> String {
         self.token_for(user, Duration::from_secs(3600))
     }
 
-    pub fn token_for(&self, user: &str, ttl: Duration) -> String {
+    pub(crate) fn token_for(&self, user: &str, ttl: Duration) -> String {
         self.signer.sign_user(&UserId::parse(user).expect("a good id"), ttl).expect("it can be signed")
     }
 
     /// A client without a session.
-    pub async fn connect(&self) -> Client {
+    pub(crate) async fn connect(&self) -> Client {
         Client::connect(self.address).await
     }
 
     /// A client whose session is ready.
-    pub async fn ready(&self, user: &str) -> Client {
+    pub(crate) async fn ready(&self, user: &str) -> Client {
         let mut client = self.connect().await;
         client.hello(&self.token(user), false).await;
         client.until_ready().await;
         client
     }
 
-    pub async fn stop(self) -> ShutdownReport {
+    pub(crate) async fn stop(self) -> ShutdownReport {
         self.lifecycle.shutdown(Duration::from_secs(10)).await
     }
 
     /// The value of a metric without labels.
-    pub fn metric(&self, name: &str) -> f64 {
+    pub(crate) fn metric(&self, name: &str) -> f64 {
         let text = self.metrics.encode();
         let line = text.lines().find(|line| line.split_whitespace().next() == Some(name));
         line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or_else(|| panic!("no metric {name}"))
@@ -134,7 +131,7 @@ impl Gateway {
 }
 
 /// Polls until `what` holds.
-pub async fn eventually(name: &str, mut what: impl FnMut() -> bool) {
+pub(crate) async fn eventually(name: &str, mut what: impl FnMut() -> bool) {
     for _ in 0..500 {
         if what() {
             return;

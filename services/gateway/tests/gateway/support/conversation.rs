@@ -19,7 +19,6 @@ use super::world::{Watcher, World};
 macro_rules! not_scripted {
     ($($method:ident($request:ty) -> $response:ty;)*) => {
         $(
-            #[expect(clippy::type_complexity, reason = "the macro of the trait")]
             fn $method<'life0, 'async_trait>(
                 &'life0 self,
                 _: Request<$request>,
