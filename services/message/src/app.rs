@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use viberchat_kit::clock::SharedClock;
 use viberchat_kit::id::{ConversationId, RequestId, UserId};
 use viberchat_kit::keys::Secret;
 use viberchat_kit::lifecycle;
@@ -35,8 +34,6 @@ pub(crate) struct App {
     pub(crate) pages: PageSealer,
     /// Makes fingerprints.
     pub(crate) fingerprint_key: Secret,
-    /// The time of day.
-    pub(crate) clock: SharedClock,
     /// For tasks.
     pub(crate) lifecycle: lifecycle::Handle,
     /// What is counted.

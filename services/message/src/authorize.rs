@@ -268,6 +268,3 @@ fn standing(response: AuthorizeMemberResponse) -> Standing {
     }
     standing
 }
-
-#[cfg(test)]
-mod tests;

@@ -72,10 +72,12 @@ pub(crate) enum Stored {
         /// By an earlier call that was still under way.
         duplicate: bool,
     },
-    /// By an earlier attempt.
+    /// Found in the log.
     Before {
         /// The entry's place.
         seq: u64,
+        /// By an earlier call. Not so if it is this call's own append, whose outcome had to be found out.
+        duplicate: bool,
     },
 }
 
@@ -84,15 +86,14 @@ impl Stored {
     pub(crate) fn seq(&self) -> u64 {
         match self {
             Self::Appended { entry, .. } => entry.seq,
-            Self::Before { seq } => *seq,
+            Self::Before { seq, .. } => *seq,
         }
     }
 
     /// Whether another call stored it.
     pub(crate) fn is_duplicate(&self) -> bool {
         match self {
-            Self::Appended { duplicate, .. } => *duplicate,
-            Self::Before { .. } => true,
+            Self::Appended { duplicate, .. } | Self::Before { duplicate, .. } => *duplicate,
         }
     }
 }

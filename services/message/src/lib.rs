@@ -118,7 +118,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
         authorizer: Arc::clone(&authorizer),
         bus: Arc::clone(&bus),
         activity: Arc::clone(&activity),
-        clock: Arc::clone(&clock),
+        clock,
         entropy: Arc::clone(&entropy),
         lifecycle: lifecycle.clone(),
         metrics: LaneMetrics::new(&metrics),
@@ -133,7 +133,6 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
         authorizer,
         bus,
         activity: Arc::clone(&activity),
-        clock,
         lifecycle: lifecycle.clone(),
     });
     lifecycle.spawn("message-activity-tick", activity.run());

@@ -29,12 +29,13 @@ pub(crate) struct Found {
     pub(crate) fingerprint: Fingerprint,
 }
 
-/// The ids of all entries after [`Window::lower`] up to the head.
+/// The ids of all entries after some place up to the head.
 #[derive(Debug)]
 pub(crate) struct Window {
     places: HashMap<WriteId, Found>,
     /// In the order of the log.
     order: VecDeque<WriteId>,
+    /// x: the id of every entry after it is here.
     lower: u64,
     entries_max: usize,
 }
@@ -43,11 +44,6 @@ impl Window {
     /// Empty, above `lower`. Keeps at least `entries_max` ids before it forgets.
     pub(crate) fn new(lower: u64, entries_max: usize) -> Self {
         Self { places: HashMap::new(), order: VecDeque::new(), lower, entries_max }
-    }
-
-    /// x: the id of every entry after it is here.
-    pub(crate) fn lower(&self) -> u64 {
-        self.lower
     }
 
     /// Learns the next entry's id. Entries without one need not be told.

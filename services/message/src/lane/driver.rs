@@ -178,8 +178,9 @@ impl Driver {
             let result = match verdict {
                 Verdict::Append { index } => Ok(Stored::Appended { entry: entries[index].clone(), duplicate: false }),
                 Verdict::Before { seq } => {
-                    self.tools.metrics.duplicates.inc();
-                    Ok(Stored::Before { seq })
+                    let duplicate = attempt.in_doubt_at.is_none();
+                    self.tools.metrics.duplicates.inc_by(u64::from(duplicate));
+                    Ok(Stored::Before { seq, duplicate })
                 }
                 Verdict::Refused(error) => Err(error),
             };
@@ -244,7 +245,7 @@ impl Stored {
     fn seen_by(self, joined: bool) -> Self {
         match self {
             Self::Appended { entry, .. } => Self::Appended { entry, duplicate: joined },
-            before @ Self::Before { .. } => before,
+            Self::Before { seq, duplicate } => Self::Before { seq, duplicate: duplicate || joined },
         }
     }
 }

@@ -82,7 +82,7 @@ pub(super) async fn acknowledge(
             Body::Message(sent) => (Message::of_entry(&entry, sent), duplicate),
             _ => return Err(viberchat_kit::error::Error::internal("a send was stored as something else")),
         },
-        Stored::Before { seq } => (write::present_message(app, conversation_id, seq).await?, true),
+        Stored::Before { seq, duplicate } => (write::present_message(app, conversation_id, seq).await?, duplicate),
     };
     write::announce_first(app, kind, &message).await;
     let message = convert::message_to_proto(message, &read::viewer(user));
