@@ -1,1 +1,434 @@
+//! The guarantees of [`Store`], as tests that every backend passes. A backend stamps them onto itself by [`stamp!`].
 
+use std::sync::Arc;
+
+use futures::future::{BoxFuture, join_all};
+use viberchat_kit::clock::Timestamp;
+use viberchat_kit::id::{ConversationId, RequestId, UserId};
+
+use super::*;
+
+/// Makes handles on one empty store.
+pub(crate) trait Backend: Send + Sync {
+    /// Another handle on the same store, as another process would have one.
+    fn open(&self) -> BoxFuture<'_, Arc<dyn Store>>;
+}
+
+/// Makes a test of each guarantee: `stamp!(backend: <an async expression that gives a Backend>)`.
+macro_rules! stamp {
+    (backend: $backend:expr) => {
+        $crate::store::conformance::stamp! {
+            backend: $backend,
+            tests: [
+                what_was_appended_is_read_by_every_handle,
+                a_lost_condition_writes_nothing,
+                writers_with_handles_of_their_own_leave_no_gap,
+                a_taken_id_writes_nothing,
+                ids_and_versions_are_found_in_the_whole_log,
+                reads_of_the_log_are_bounded,
+                messages_show_their_last_edit_and_their_deletion,
+                an_erased_text_is_returned_by_no_read,
+                pages_of_messages_search_a_bounded_run,
+                overviews_join_head_message_and_position,
+                positions_keep_their_maximum,
+                positions_are_paged_by_user,
+                an_unknown_log_is_empty,
+                a_write_by_another_handle_is_noticed,
+            ]
+        }
+    };
+    (backend: $backend:expr, tests: [$($test:ident,)*]) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let backend = $backend.await;
+                $crate::store::conformance::$test(&backend).await;
+            }
+        )*
+    };
+}
+pub(crate) use stamp;
+
+const ALL: ReadLimit = ReadLimit { items: 1_000, bytes: usize::MAX };
+
+fn id(n: u8) -> ConversationId {
+    ConversationId::from_bytes([n; 16])
+}
+
+fn user(name: &str) -> UserId {
+    UserId::parse(name).unwrap()
+}
+
+fn write_id(user_name: &str, request: &str) -> WriteId {
+    WriteId { user: user(user_name), request_id: RequestId::parse(request).unwrap() }
+}
+
+/// A log in the making, as the service would write it.
+struct Writer {
+    conversation_id: ConversationId,
+    head: Head,
+}
+
+impl Writer {
+    fn new(conversation_id: ConversationId) -> Self {
+        Self { conversation_id, head: Head::default() }
+    }
+
+    /// An append of no records yet, after the present head.
+    fn batch(&self) -> Append {
+        Append {
+            conversation_id: self.conversation_id,
+            expected_head: self.head.seq,
+            records: Vec::new(),
+            changes: Vec::new(),
+            positions: Vec::new(),
+        }
+    }
+
+    fn record(&mut self, kind: Kind, actor: &str, request: Option<&str>, body: &str) -> Record {
+        let create_time = Timestamp::from_millis(1_000 + self.head.seq as i64);
+        self.head.seq += 1;
+        self.head.time = Some(create_time);
+        match kind {
+            Kind::MESSAGE => {
+                self.head.message_no += 1;
+                self.head.last_message_seq = self.head.seq;
+            }
+            _ if request.is_none() => self.head.conversation_version += 1,
+            _ => {}
+        }
+        Record {
+            head: self.head,
+            kind,
+            target_seq: None,
+            actor: user(actor),
+            id: request.map(|request| (RequestId::parse(request).unwrap(), [self.head.seq as u8; 16])),
+            create_time,
+            erased: false,
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    fn message(&mut self, actor: &str, request: &str, body: &str) -> Append {
+        let mut append = self.batch();
+        append.records.push(self.record(Kind::MESSAGE, actor, Some(request), body));
+        append
+    }
+
+    fn system(&mut self, body: &str) -> Append {
+        let mut append = self.batch();
+        append.records.push(self.record(Kind(12), "alice", None, body));
+        append
+    }
+
+    fn edit(&mut self, message_seq: u64, request: &str, body: &str) -> Append {
+        let mut append = self.batch();
+        let record = self.record(Kind::EDITED, "alice", Some(request), body);
+        append.changes.push(StateChange::Edit { message_seq, edit_seq: record.head.seq });
+        append.records.push(Record { target_seq: Some(message_seq), ..record });
+        append
+    }
+
+    fn delete(&mut self, message_seq: u64, request: &str) -> Append {
+        let mut append = self.batch();
+        let record = self.record(Kind::DELETED, "alice", Some(request), "deletion");
+        append.changes.push(StateChange::Delete {
+            message_seq,
+            delete_seq: record.head.seq,
+            message_body: b"m".to_vec(),
+            edit_body: b"e".to_vec(),
+        });
+        append.records.push(Record { target_seq: Some(message_seq), ..record });
+        append
+    }
+}
+
+async fn store(store: &Arc<dyn Store>, append: Append) {
+    assert_eq!(store.append(append).await.unwrap(), Appended::Stored);
+}
+
+async fn bodies(store: &Arc<dyn Store>, n: u8) -> Vec<String> {
+    let slice = store.read_log(id(n), 0, ALL).await.unwrap();
+    assert!(slice.records.iter().zip(1..).all(|(record, seq)| record.head.seq == seq), "no gap");
+    assert_eq!(slice.head.seq, slice.records.len() as u64);
+    slice.records.into_iter().map(|record| String::from_utf8(record.body).unwrap()).collect()
+}
+
+pub(crate) async fn what_was_appended_is_read_by_every_handle(backend: &dyn Backend) {
+    let (one, two) = (backend.open().await, backend.open().await);
+    let mut log = Writer::new(id(1));
+    let mut first = log.message("alice", "m1", "one");
+    let second = log.record(Kind::MESSAGE, "bob", Some("m1"), "two");
+    first.records.push(second);
+    let written = first.records.clone();
+    store(&one, first).await;
+
+    let slice = two.read_log(id(1), 0, ALL).await.unwrap();
+    assert_eq!(slice.records, written);
+    assert_eq!(slice.head, written[1].head);
+    assert_eq!(two.heads(vec![id(2), id(1)]).await.unwrap(), [Head::default(), log.head]);
+    store(&two, log.system("joined")).await;
+    assert_eq!(bodies(&one, 1).await, ["one", "two", "joined"]);
+}
+
+pub(crate) async fn a_lost_condition_writes_nothing(backend: &dyn Backend) {
+    let store_one = backend.open().await;
+    let mut log = Writer::new(id(1));
+    store(&store_one, log.message("alice", "m1", "one")).await;
+    for expected_head in [0, 2, 90] {
+        let mut append = Writer { conversation_id: id(1), head: log.head }.message("bob", "m1", "lost");
+        append.expected_head = expected_head;
+        append.positions = vec![Position { user: user("bob"), read_seq: 2, read_message_no: 2 }];
+        append.changes = vec![StateChange::Edit { message_seq: 1, edit_seq: 2 }];
+        assert_eq!(store_one.append(append).await.unwrap(), Appended::Conflict { head: 1 });
+    }
+    assert_eq!(bodies(&store_one, 1).await, ["one"]);
+    assert!(store_one.positions(id(1), None, 10).await.unwrap().positions.is_empty());
+    assert_eq!(store_one.messages_at(id(1), vec![1]).await.unwrap().messages[0].edit, None);
+}
+
+pub(crate) async fn writers_with_handles_of_their_own_leave_no_gap(backend: &dyn Backend) {
+    const WRITES: usize = 40;
+    let handles = join_all((0..3).map(|_| backend.open())).await;
+    let writers = handles.iter().enumerate().flat_map(|(h, handle)| [(h, 1, handle), (h, 2, handle)]).map(
+        |(writer, conversation, handle)| async move {
+            for n in 0..WRITES {
+                loop {
+                    let head = handle.heads(vec![id(conversation)]).await.unwrap()[0];
+                    let mut log = Writer { conversation_id: id(conversation), head };
+                    let body = format!("{writer}-{n}");
+                    let append = log.message(&format!("user{writer}"), &body, &body);
+                    match handle.append(append).await.unwrap() {
+                        Appended::Stored => break,
+                        Appended::Conflict { head: later } => assert!(later > head.seq),
+                        Appended::IdTaken => panic!("no id comes twice"),
+                    }
+                }
+            }
+        },
+    );
+    join_all(writers).await;
+    for conversation in [1, 2] {
+        let mut all = bodies(&handles[0], conversation).await;
+        assert_eq!(all.len(), 3 * WRITES);
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 3 * WRITES);
+    }
+}
+
+pub(crate) async fn a_taken_id_writes_nothing(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    store(&handle, log.message("alice", "m1", "one")).await;
+    let mut again = log.message("bob", "m1", "of bob");
+    again.records.push(log.record(Kind::MESSAGE, "alice", Some("m1"), "again"));
+    // Others that wait at the same time are not concerned.
+    let others = (2..6).map(|n| {
+        let (handle, mut other) = (&handle, Writer::new(id(n)));
+        async move { handle.append(other.message("carol", "m1", "elsewhere")).await }
+    });
+    let (taken, others) = futures::join!(handle.append(again), join_all(others));
+    assert_eq!(taken.unwrap(), Appended::IdTaken);
+    assert!(others.into_iter().all(|other| other.unwrap() == Appended::Stored));
+    assert_eq!(bodies(&handle, 1).await, ["one"]);
+    assert_eq!(bodies(&handle, 5).await, ["elsewhere"]);
+}
+
+pub(crate) async fn ids_and_versions_are_found_in_the_whole_log(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    store(&handle, log.message("alice", "m1", "one")).await;
+    store(&handle, log.system("version 1")).await;
+    store(&handle, log.message("bob", "m1", "two")).await;
+    store(&handle, log.system("version 2")).await;
+
+    let asked = vec![write_id("bob", "m1"), write_id("bob", "m2"), write_id("alice", "m1")];
+    let (head, found) = handle.find_ids(id(1), asked).await.unwrap();
+    assert_eq!(head, log.head);
+    let at = |seq: u64| Some(Found { seq, fingerprint: [seq as u8; 16] });
+    assert_eq!(found, [at(3), None, at(1)]);
+    assert_eq!(handle.find_version(id(1), 2).await.unwrap(), Some(4));
+    assert_eq!(handle.find_version(id(1), 3).await.unwrap(), None);
+    assert_eq!(handle.find_version(id(2), 1).await.unwrap(), None);
+}
+
+pub(crate) async fn reads_of_the_log_are_bounded(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    for n in 0..10 {
+        store(&handle, log.message("alice", &format!("m{n}"), &"x".repeat(100))).await;
+    }
+    let read = async |after, items, bytes| {
+        let slice = handle.read_log(id(1), after, ReadLimit { items, bytes }).await.unwrap();
+        assert_eq!(slice.head.seq, 10);
+        slice.records.iter().map(|record| record.head.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(read(3, 2, 1_000).await, [4, 5]);
+    assert_eq!(read(3, 9, 250).await, [4, 5]);
+    assert_eq!(read(3, 9, 1).await, [4], "one entry comes whatever its size");
+    assert_eq!(read(10, 9, 1_000).await, [0; 0]);
+    assert_eq!(read(u64::MAX, 9, 1_000).await, [0; 0]);
+    let tail = handle.tail(id(1), 3).await.unwrap();
+    assert_eq!(tail.records.iter().map(|record| record.head.seq).collect::<Vec<_>>(), [8, 9, 10]);
+    assert_eq!(handle.tail(id(1), 64).await.unwrap().records.len(), 10);
+}
+
+pub(crate) async fn messages_show_their_last_edit_and_their_deletion(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    store(&handle, log.message("alice", "m1", "one")).await;
+    store(&handle, log.message("alice", "m2", "two")).await;
+    store(&handle, log.edit(1, "e1", "one, edited")).await;
+    store(&handle, log.edit(1, "e2", "one, edited again")).await;
+    store(&handle, log.delete(2, "d1")).await;
+
+    let found = handle.messages_at(id(1), vec![1, 2, 3, 99]).await.unwrap();
+    assert_eq!(found.head, log.head);
+    assert_eq!(found.messages.len(), 2, "an edit is no message");
+    let edit = (Timestamp::from_millis(1_003), b"one, edited again".to_vec());
+    assert_eq!((found.messages[0].edit.as_ref(), found.messages[0].delete_time), (Some(&edit), None));
+    assert_eq!(found.messages[1].delete_time, Some(Timestamp::from_millis(1_004)));
+}
+
+pub(crate) async fn an_erased_text_is_returned_by_no_read(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    store(&handle, log.message("alice", "m1", "secret")).await;
+    store(&handle, log.message("alice", "m2", "other")).await;
+    store(&handle, log.edit(1, "e1", "secret too")).await;
+    store(&handle, log.edit(2, "e2", "other, edited")).await;
+    // An edit and the deletion in one append.
+    let mut last = log.edit(1, "e3", "secret again");
+    let deletion = log.delete(1, "d1");
+    last.records.extend(deletion.records);
+    last.changes.extend(deletion.changes);
+    store(&handle, last).await;
+
+    let slice = handle.read_log(id(1), 0, ALL).await.unwrap();
+    let erased: Vec<_> = slice.records.iter().filter(|record| record.erased).collect();
+    assert_eq!(erased.iter().map(|record| record.head.seq).collect::<Vec<_>>(), [1, 3, 5]);
+    assert_eq!(erased.iter().map(|record| record.body.as_slice()).collect::<Vec<_>>(), [b"m", b"e", b"e"]);
+    let mut seen = format!("{slice:?}");
+    seen += &format!("{:?}", handle.tail(id(1), 9).await.unwrap());
+    seen += &format!("{:?}", handle.messages(id(1), MessageRange::After(0), ALL).await.unwrap());
+    seen += &format!("{:?}", handle.messages_at(id(1), vec![1]).await.unwrap());
+    seen += &format!("{:?}", handle.overviews(user("alice"), vec![id(1)]).await.unwrap());
+    let bytes = |text: &str| format!("{:?}", text.as_bytes()).trim_matches(['[', ']']).to_owned();
+    assert!(!seen.contains(&bytes("secret")), "{seen}");
+    assert!(seen.contains(&bytes("other, edited")));
+}
+
+pub(crate) async fn pages_of_messages_search_a_bounded_run(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    store(&handle, log.message("alice", "first", "first")).await;
+    let mut edits = log.batch();
+    for n in 0..60 {
+        let edit = log.edit(1, &format!("e{n}"), "text");
+        edits.records.extend(edit.records);
+        edits.changes.extend(edit.changes);
+    }
+    store(&handle, edits).await;
+    store(&handle, log.message("alice", "last", "last")).await;
+
+    for forward in [true, false] {
+        let mut range = if forward { MessageRange::After(0) } else { MessageRange::Before(u64::MAX) };
+        let (mut seen, mut pages) = (Vec::new(), 0);
+        loop {
+            let slice = handle.messages(id(1), range, ReadLimit { items: 2, bytes: usize::MAX }).await.unwrap();
+            seen.extend(slice.messages.iter().map(|message| message.record.head.seq));
+            pages += 1;
+            let Some(searched_to) = slice.searched_to else { break };
+            range = if forward { MessageRange::After(searched_to) } else { MessageRange::Before(searched_to) };
+        }
+        assert_eq!(seen, if forward { [1, 62] } else { [62, 1] });
+        assert!(pages > 2, "one page does not search all of it");
+    }
+    let by_size = ReadLimit { items: 10, bytes: 1 };
+    let newest = handle.messages(id(1), MessageRange::Before(u64::MAX), by_size).await.unwrap();
+    assert_eq!(newest.messages.len(), 1);
+    assert!(newest.searched_to.is_some());
+}
+
+pub(crate) async fn overviews_join_head_message_and_position(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    store(&handle, log.message("alice", "m1", "one")).await;
+    let mut second = log.message("alice", "m2", "two");
+    second.positions = vec![Position { user: user("alice"), read_seq: 2, read_message_no: 2 }];
+    store(&handle, second).await;
+    store(&handle, log.edit(1, "e1", "one, edited")).await;
+
+    let overviews = handle.overviews(user("alice"), vec![id(2), id(1)]).await.unwrap();
+    assert_eq!((overviews[0].head, overviews[0].last_message.as_ref()), (Head::default(), None));
+    assert_eq!(overviews[1].head, log.head);
+    assert_eq!(overviews[1].last_message.as_ref().unwrap().record.head.seq, 2);
+    assert_eq!(overviews[1].position.read_seq, 2);
+    let of_bob = handle.overviews(user("bob"), vec![id(1)]).await.unwrap();
+    assert_eq!(of_bob[0].position, Position { user: user("bob"), read_seq: 0, read_message_no: 0 });
+}
+
+pub(crate) async fn positions_keep_their_maximum(backend: &dyn Backend) {
+    let (one, two) = (backend.open().await, backend.open().await);
+    let mut log = Writer::new(id(1));
+    for n in 0..9 {
+        store(&one, log.message("alice", &format!("m{n}"), "text")).await;
+    }
+    assert_eq!(one.set_position(id(1), user("bob"), 10).await.unwrap(), PositionSet::PastHead { head: 9 });
+    // Both handles at once, in no order.
+    let sets = [4, 9, 2, 7, 9, 1].into_iter().enumerate().map(|(n, seq)| {
+        let handle = if n % 2 == 0 { &one } else { &two };
+        async move { (seq, handle.set_position(id(1), user("bob"), seq).await.unwrap()) }
+    });
+    for (seq, set) in join_all(sets).await {
+        let PositionSet::Set { position, head, .. } = set else { panic!("{set:?}") };
+        assert!(position.read_seq >= seq && position.read_message_no == position.read_seq);
+        assert_eq!(head.seq, 9);
+    }
+    let settled = two.set_position(id(1), user("bob"), 3).await.unwrap();
+    let position = Position { user: user("bob"), read_seq: 9, read_message_no: 9 };
+    assert_eq!(settled, PositionSet::Set { position: position.clone(), moved: false, head: log.head });
+    // A batch does not take it back either.
+    let mut late = log.message("alice", "late", "text");
+    late.positions = vec![Position { user: user("bob"), read_seq: 5, read_message_no: 5 }];
+    store(&one, late).await;
+    assert_eq!(one.positions(id(1), None, 10).await.unwrap().positions, [position]);
+}
+
+pub(crate) async fn positions_are_paged_by_user(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    store(&handle, log.message("alice", "m1", "text")).await;
+    for name in ["dora", "bob", "carol"] {
+        handle.set_position(id(1), user(name), 1).await.unwrap();
+    }
+    let first = handle.positions(id(1), None, 2).await.unwrap();
+    assert_eq!(first.positions.iter().map(|p| p.user.as_str()).collect::<Vec<_>>(), ["bob", "carol"]);
+    assert!(first.more);
+    let second = handle.positions(id(1), Some(user("carol")), 2).await.unwrap();
+    assert_eq!(second.positions.iter().map(|p| p.user.as_str()).collect::<Vec<_>>(), ["dora"]);
+    assert!(!second.more);
+}
+
+pub(crate) async fn an_unknown_log_is_empty(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    assert!(handle.read_log(id(1), 0, ALL).await.unwrap().records.is_empty());
+    assert!(handle.tail(id(1), 64).await.unwrap().records.is_empty());
+    assert_eq!(handle.heads(vec![id(1)]).await.unwrap(), [Head::default()]);
+    assert!(handle.messages(id(1), MessageRange::Before(u64::MAX), ALL).await.unwrap().messages.is_empty());
+    let set = handle.set_position(id(1), user("bob"), 1).await.unwrap();
+    assert_eq!(set, PositionSet::PastHead { head: 0 });
+}
+
+pub(crate) async fn a_write_by_another_handle_is_noticed(backend: &dyn Backend) {
+    let (one, two) = (backend.open().await, backend.open().await);
+    let mut log = Writer::new(id(1));
+    store(&one, log.message("alice", "m1", "text")).await;
+    one.written_elsewhere().await.unwrap();
+    two.written_elsewhere().await.unwrap();
+    store(&one, log.message("alice", "m2", "text")).await;
+    assert!(two.written_elsewhere().await.unwrap());
+    assert!(!two.written_elsewhere().await.unwrap(), "it is said once");
+    assert!(!one.written_elsewhere().await.unwrap(), "own writes are none");
+}

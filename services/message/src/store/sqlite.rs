@@ -21,6 +21,8 @@ mod position;
 mod readers;
 mod row;
 #[cfg(test)]
+pub(crate) mod stamp;
+#[cfg(test)]
 mod tests;
 mod writer;
 

@@ -1,1 +1,57 @@
+use std::path::PathBuf;
 
+use rusqlite::Connection;
+
+use super::stamp::SqliteFile;
+use super::*;
+
+/// The present schema, for people: migrations alone do not show it. With `UPDATE_SCHEMA=1` the test writes it anew.
+#[test]
+fn the_schema_file_shows_the_present_schema() {
+    let file = SqliteFile::new();
+    drop(file.store());
+    let connection = Connection::open(file.path()).unwrap();
+    let mut statement =
+        connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid").unwrap();
+    let parts: Vec<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+    let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    let header = format!("-- Generated from migrations/sqlite (version {version}). Do not edit.\n\n");
+    let present = header + &parts.join(";\n\n") + ";\n";
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schema/sqlite.sql");
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(&path, &present).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), present, "run the test with UPDATE_SCHEMA=1");
+}
+
+#[test]
+fn a_file_of_a_later_release_is_refused() {
+    let file = SqliteFile::new();
+    drop(file.store());
+    Connection::open(file.path()).unwrap().pragma_update(None, "user_version", 900).unwrap();
+    let options = SqliteOptions { readers: 1, queue: 1 };
+    let metrics = StoreMetrics::new(&viberchat_kit::telemetry::Metrics::new());
+    let error = SqliteStore::open(&file.path(), options, metrics).err().unwrap();
+    assert!(matches!(error, OpenError::TooNew { found: 900, .. }), "{error}");
+}
+
+#[test]
+fn commits_are_synced_and_what_is_overwritten_is_wiped() {
+    let file = SqliteFile::new();
+    let connection = connection::open_writer(&file.path()).unwrap();
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, String>(0));
+    let number = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    assert_eq!(pragma("journal_mode").unwrap(), "wal");
+    assert_eq!(number("synchronous").unwrap(), 2, "FULL");
+    assert_eq!(number("secure_delete").unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_reader_cannot_write() {
+    let file = SqliteFile::new();
+    let store = file.store();
+    let written = store.readers.read(|connection| connection.execute("DELETE FROM position", [])).await;
+    assert!(written.is_err());
+    assert!(store.heads(Vec::new()).await.is_ok(), "a connection that failed is replaced");
+}
