@@ -18,7 +18,7 @@ pub(crate) use group::{
 pub(crate) use limits::{
     AVATAR_BYTES_MAX, BATCH_MAX, DESCRIPTION_CHARS_MAX, Limits, NAME_CHARS_MAX, PROFILE_NAME_CHARS_MAX, QUERY_CHARS_MAX,
 };
-pub(crate) use name::{fold, search_prefix, search_words};
+pub(crate) use name::{SHORT_PREFIX_CHARS_MAX, fold, search_prefix, search_words, short_prefixes};
 pub(crate) use refusal::{LimitKind, Refusal};
 
 /// Directs have exactly two users, one conversation per pair; groups have any number.

@@ -14,6 +14,8 @@
 //! [`write_back`]: ConversationStore::write_back
 //! [`changes_after`]: ConversationStore::changes_after
 
+#[cfg(test)]
+mod conformance;
 pub(crate) mod sqlite;
 
 use std::future::Future;

@@ -81,9 +81,10 @@ impl TestService {
     /// A group whose entry is in the log.
     pub(crate) async fn group(&self, owner: &str, members: &[&str]) -> ConversationId {
         let created = self.api.create_group_conversation(by(owner, new_group(members))).await;
-        let created = created.expect("the group is created").into_inner();
-        assert!(!created.pending);
-        ConversationId::parse(&created.conversation.expect("always there").conversation_id).expect("an id")
+        let conversation = created.expect("the group is created").into_inner().conversation;
+        let id = ConversationId::parse(&conversation.expect("always there").conversation_id).expect("an id");
+        eventually("the entry", async || (!self.authorize(id, owner).await.spans.is_empty()).then_some(())).await;
+        id
     }
 
     pub(crate) async fn direct(&self, creator: &str, peer: &str) -> ConversationId {

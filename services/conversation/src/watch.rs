@@ -125,6 +125,12 @@ impl Hub {
         }
     }
 
+    /// How many streams there are.
+    #[cfg(test)]
+    pub(crate) fn open_streams(&self) -> usize {
+        self.0.registry.lock().streams.len()
+    }
+
     fn break_all(&self) {
         for stream in self.0.registry.lock().streams.values() {
             stream.broken.cancel();

@@ -134,3 +134,14 @@ CREATE TABLE user_word (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX user_word_by_user ON user_word (user_id);
+
+-- The first one to three characters of each such text: many users share them, and a short search is a walk through this
+-- key, already in order.
+CREATE TABLE user_prefix (
+    prefix TEXT NOT NULL,
+    sort_key TEXT NOT NULL,
+    user_id TEXT NOT NULL REFERENCES user_profile (user_id) ON DELETE CASCADE,
+    PRIMARY KEY (prefix, sort_key, user_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX user_prefix_by_user ON user_prefix (user_id);

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 /// Characters that are kept of each word's beginning: as many as a search may have.
 const WORD_CHARS_MAX: usize = super::limits::QUERY_CHARS_MAX;
 /// Beginnings that are kept of one name.
@@ -22,6 +24,15 @@ pub(crate) fn fold(text: &str) -> String {
 /// A search, as far as words are kept.
 pub(crate) fn search_prefix(query: &str) -> String {
     fold(query).chars().take(WORD_CHARS_MAX).collect()
+}
+
+/// Searches up to this many characters are so common that they have an index of their own.
+pub(crate) const SHORT_PREFIX_CHARS_MAX: usize = 3;
+
+/// The short beginnings of words, each once.
+pub(crate) fn short_prefixes(words: &[String]) -> BTreeSet<String> {
+    let prefix = |word: &String, chars: usize| word.chars().take(chars).collect();
+    words.iter().flat_map(|word| (1..=SHORT_PREFIX_CHARS_MAX).map(move |chars| prefix(word, chars))).collect()
 }
 
 /// The folded text of a name from each beginning of a word: what a search is a prefix of.
@@ -58,6 +69,12 @@ mod tests {
         assert_eq!(search_words("Anna-Maria van Berg"), ["anna-maria van berg", "maria van berg", "van berg", "berg"]);
         assert_eq!(search_words("🎉party"), ["🎉party", "party"]);
         assert!(search_words("").is_empty());
+    }
+
+    #[test]
+    fn short_beginnings_are_kept_apart() {
+        let words = ["anna".to_owned(), "an".to_owned(), "日本".to_owned()];
+        assert_eq!(short_prefixes(&words).into_iter().collect::<Vec<_>>(), ["a", "an", "ann", "日", "日本"]);
     }
 
     #[test]

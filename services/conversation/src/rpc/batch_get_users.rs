@@ -24,3 +24,34 @@ pub(super) async fn handle<S: ConversationStore>(
     profiles.extend(unknown.into_iter().map(Profile::bare));
     Ok(BatchGetUsersResponse { users: profiles.into_iter().map(user_to_proto).collect() })
 }
+
+#[cfg(test)]
+mod tests {
+    use viberchat_kit::error::Reason;
+    use viberchat_proto::conversation::v1::user_directory_service_server::UserDirectoryService as _;
+    use viberchat_proto::conversation::v1::{UpsertUsersRequest, User};
+
+    use super::*;
+    use crate::testing::{TestService, by, by_service, reason};
+
+    #[tokio::test]
+    async fn whoever_has_no_profile_comes_back_bare() {
+        let service = TestService::start().await;
+        let ann = User { user_id: "1".into(), username: "ann".into(), ..User::default() };
+        let upsert = UpsertUsersRequest { users: vec![ann.clone()] };
+        service.api.upsert_users(by_service(upsert)).await.unwrap();
+        let request = BatchGetUsersRequest { user_ids: ["2", "1", "2"].map(Into::into).into() };
+        let mut users = service.api.batch_get_users(by("alice", request)).await.unwrap().into_inner().users;
+        users.sort_by(|one, two| one.user_id.cmp(&two.user_id));
+        assert_eq!(users, [ann, User { user_id: "2".into(), ..User::default() }]);
+    }
+
+    #[tokio::test]
+    async fn too_many_or_malformed_ids_are_refused() {
+        let service = TestService::start().await;
+        let refused =
+            async |user_ids| reason(service.api.batch_get_users(by("alice", BatchGetUsersRequest { user_ids })).await);
+        assert_eq!(refused(vec!["1".into(); 201]).await, Reason::LimitExceeded);
+        assert_eq!(refused(vec![String::new()]).await, Reason::InvalidArgument);
+    }
+}

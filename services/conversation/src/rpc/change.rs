@@ -177,3 +177,6 @@ async fn wait_for_seq<S: ConversationStore + Clone>(
         Err(_) => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,3 +40,54 @@ pub(super) async fn handle<S: ConversationStore>(
     };
     Ok(SearchUsersResponse { users: found.into_iter().map(user_to_proto).collect(), next_page_token })
 }
+
+#[cfg(test)]
+mod tests {
+    use viberchat_kit::error::Reason;
+    use viberchat_proto::conversation::v1::user_directory_service_server::UserDirectoryService as _;
+    use viberchat_proto::conversation::v1::{UpsertUsersRequest, User};
+
+    use super::*;
+    use crate::testing::{TestService, by, by_service, reason};
+
+    fn search(query: &str, page_token: &str) -> SearchUsersRequest {
+        SearchUsersRequest { query: query.into(), page_size: 2, page_token: page_token.into() }
+    }
+
+    async fn with_users(names: &[&str]) -> TestService {
+        let service = TestService::start().await;
+        let user = |(number, name): (usize, &&str)| User {
+            user_id: number.to_string(),
+            display_name: (*name).to_owned(),
+            ..User::default()
+        };
+        let users = names.iter().enumerate().map(user).collect();
+        service.api.upsert_users(by_service(UpsertUsersRequest { users })).await.unwrap();
+        service
+    }
+
+    #[tokio::test]
+    async fn case_does_not_matter_and_pages_go_on_where_they_were() {
+        let service = with_users(&["Ärne B", "Bob ÄRM", "Carl", "Dora ärger"]).await;
+        let names = |answer: &SearchUsersResponse| {
+            answer.users.iter().map(|user| user.display_name.clone()).collect::<Vec<_>>()
+        };
+        let first = service.api.search_users(by("alice", search(" äR", ""))).await.unwrap().into_inner();
+        assert_eq!(names(&first), ["Bob ÄRM", "Dora ärger"]);
+        let again = search("Är", &first.next_page_token);
+        let rest = service.api.search_users(by("alice", again)).await.unwrap().into_inner();
+        assert_eq!((names(&rest), rest.next_page_token.as_str()), (vec!["Ärne B".to_owned()], ""));
+    }
+
+    #[tokio::test]
+    async fn blank_queries_and_foreign_tokens_are_refused() {
+        let service = with_users(&["Ann", "Anton", "Anja"]).await;
+        let token = service.api.search_users(by("alice", search("an", ""))).await.unwrap().into_inner().next_page_token;
+        let refused = async |user, request| reason(service.api.search_users(by(user, request)).await);
+        assert_eq!(refused("alice", search(" ", "")).await, Reason::InvalidArgument);
+        assert_eq!(refused("alice", search(&"x".repeat(101), "")).await, Reason::InvalidArgument);
+        assert_eq!(refused("alice", search("a", &token)).await, Reason::PageTokenInvalid);
+        assert_eq!(refused("bob", search("an", &token)).await, Reason::PageTokenInvalid);
+        assert_eq!(refused("alice", search("an", "junk")).await, Reason::PageTokenInvalid);
+    }
+}

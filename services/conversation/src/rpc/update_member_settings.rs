@@ -21,3 +21,37 @@ pub(super) async fn handle<S: ConversationStore>(
     state.wake.wake();
     Ok(UpdateMemberSettingsResponse { settings: Some(MemberSettings { pinned }) })
 }
+
+#[cfg(test)]
+mod tests {
+    use viberchat_kit::error::Reason;
+    use viberchat_proto::conversation::v1::ListConversationsRequest;
+    use viberchat_proto::conversation::v1::conversation_service_server::ConversationService as _;
+
+    use super::*;
+    use crate::testing::{TestService, by, reason};
+
+    #[tokio::test]
+    async fn a_pin_is_the_members_own() {
+        let service = TestService::start().await;
+        let old = service.group("alice", &["bob"]).await;
+        service.clock.advance(std::time::Duration::from_secs(1));
+        let new = service.group("alice", &["bob"]).await;
+        let pin = |pinned| UpdateMemberSettingsRequest { conversation_id: old.to_string(), pinned };
+        for _ in 0..2 {
+            let answer = service.api.update_member_settings(by("alice", pin(Some(true)))).await.unwrap().into_inner();
+            assert!(answer.settings.unwrap().pinned);
+        }
+        let first = async |user| {
+            let request = ListConversationsRequest::default();
+            let answer = service.api.list_conversations(by(user, request)).await.unwrap().into_inner();
+            let first = answer.conversations[0].clone();
+            (first.conversation_id, first.settings.unwrap().pinned)
+        };
+        assert_eq!(first("alice").await, (old.to_string(), true));
+        assert_eq!(first("bob").await, (new.to_string(), false));
+        assert_eq!(reason(service.api.update_member_settings(by("alice", pin(None))).await), Reason::InvalidArgument);
+        let stranger = service.api.update_member_settings(by("eve", pin(Some(true)))).await;
+        assert_eq!(reason(stranger), Reason::ConversationNotFound);
+    }
+}

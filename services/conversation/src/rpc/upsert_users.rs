@@ -35,3 +35,40 @@ fn profile(index: usize, user: User) -> Result<Profile> {
         avatar_url: user.avatar_url,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use viberchat_kit::error::Reason;
+    use viberchat_proto::conversation::v1::BatchGetUsersRequest;
+    use viberchat_proto::conversation::v1::user_directory_service_server::UserDirectoryService as _;
+
+    use super::*;
+    use crate::testing::{TestService, by_service, reason};
+
+    fn named(id: &str, display_name: &str) -> User {
+        User { user_id: id.into(), display_name: display_name.into(), ..User::default() }
+    }
+
+    #[tokio::test]
+    async fn the_last_profile_of_a_user_wins() {
+        let service = TestService::start().await;
+        let users = vec![named("1", "Ann"), named("2", "Bob"), named("1", "Anna")];
+        service.api.upsert_users(by_service(UpsertUsersRequest { users })).await.unwrap();
+        let request = BatchGetUsersRequest { user_ids: vec!["1".into()] };
+        let answer = service.api.batch_get_users(by_service(request)).await.unwrap().into_inner();
+        assert_eq!(answer.users, [named("1", "Anna")]);
+    }
+
+    #[tokio::test]
+    async fn what_is_too_long_or_too_much_is_refused() {
+        let service = TestService::start().await;
+        let refused = async |users| reason(service.api.upsert_users(by_service(UpsertUsersRequest { users })).await);
+        assert_eq!(refused(vec![named("1", "x"); 201]).await, Reason::LimitExceeded);
+        assert_eq!(refused(vec![named("", "x")]).await, Reason::InvalidArgument);
+        assert_eq!(refused(vec![named("1", &"x".repeat(256))]).await, Reason::InvalidArgument);
+        let username = "x".repeat(256);
+        assert_eq!(refused(vec![User { username, ..named("1", "x") }]).await, Reason::InvalidArgument);
+        let avatar_url = "x".repeat(1_001);
+        assert_eq!(refused(vec![User { avatar_url, ..named("1", "x") }]).await, Reason::InvalidArgument);
+    }
+}

@@ -59,13 +59,17 @@ pub(super) fn handle<S: ConversationStore>(
     state: &Arc<State<S>>,
     request: Request<Streaming<WatchMembershipsRequest>>,
 ) -> Result<Pushes> {
-    Ok(open(state, authorized_stream(request, &WATCH_MEMBERSHIPS_RULE)?))
+    Ok(open(state, authorized_stream(request, &WATCH_MEMBERSHIPS_RULE)?, HEARTBEAT))
 }
 
-fn open<S: ConversationStore>(state: &Arc<State<S>>, requests: AuthorizedStream<WatchMembershipsRequest>) -> Pushes {
+fn open<S: ConversationStore>(
+    state: &Arc<State<S>>,
+    requests: AuthorizedStream<WatchMembershipsRequest>,
+    heartbeat: Duration,
+) -> Pushes {
     let (sender, pushes) = mpsc::channel(PUSHES_MAX);
     let end = Arc::<OnceLock<Error>>::default();
-    let stream = WatchStream { state: state.clone(), follower: state.hub.open(), sender };
+    let stream = WatchStream { state: state.clone(), follower: state.hub.open(), sender, heartbeat };
     let why = end.clone();
     state.lifecycle.spawn("conversation.watch_stream", async move {
         // `serve` owns the sender and drops it on return, so the reason has to be there first.
@@ -81,6 +85,7 @@ struct WatchStream<S> {
     state: Arc<State<S>>,
     follower: Follower,
     sender: mpsc::Sender<WatchMembershipsResponse>,
+    heartbeat: Duration,
 }
 
 /// Why a stream is over.
@@ -102,7 +107,7 @@ impl<S: ConversationStore> WatchStream<S> {
         mut requests: AuthorizedStream<WatchMembershipsRequest>,
     ) -> std::result::Result<(), Ended> {
         let soft = self.state.lifecycle.soft();
-        let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        let mut heartbeat = interval_at(Instant::now() + self.heartbeat, self.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let sender = self.sender.clone();
         let mut asking = true;

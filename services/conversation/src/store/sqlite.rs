@@ -10,6 +10,8 @@
 
 mod activity;
 mod change;
+#[cfg(test)]
+mod conformance;
 mod direct;
 mod group;
 mod migrate;
@@ -18,6 +20,10 @@ mod outbox;
 mod read;
 mod request;
 mod rows;
+#[cfg(test)]
+mod seed;
+#[cfg(test)]
+mod tests;
 mod user;
 mod watch;
 

@@ -47,6 +47,12 @@ impl FakeLog {
             .collect()
     }
 
+    /// Loses a conversation, as a log does that was restored from an old backup.
+    pub(crate) fn forget(&self, conversation: ConversationId) {
+        self.conversations.lock().remove(&conversation);
+    }
+
+    /// The seq of the entry with this version.
     pub(crate) fn seq_of(version: u64) -> u64 {
         1 + (version - 1) * STRIDE
     }

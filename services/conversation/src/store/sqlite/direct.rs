@@ -46,12 +46,11 @@ pub(super) async fn get_or_create(
     Ok((view, created))
 }
 
+/// By primary key.
+pub(super) const FIND: &str = "SELECT conversation_id FROM direct_pair WHERE user_low = ?1 AND user_high = ?2";
+
 async fn find(connection: &mut SqliteConnection, pair: &DirectPair) -> Result<Option<ConversationId>, StoreError> {
-    let row = sqlx::query("SELECT conversation_id FROM direct_pair WHERE user_low = ?1 AND user_high = ?2")
-        .bind(pair.low().as_str())
-        .bind(pair.high().as_str())
-        .fetch_optional(connection)
-        .await?;
+    let row = sqlx::query(FIND).bind(pair.low().as_str()).bind(pair.high().as_str()).fetch_optional(connection).await?;
     row.map(|row| conversation_id(&row, "conversation_id")).transpose()
 }
 

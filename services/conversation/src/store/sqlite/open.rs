@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -54,7 +55,7 @@ fn connect_options(options: &Options) -> Result<SqliteConnectOptions, sqlx::Erro
         .create_if_missing(true)
         .busy_timeout(BUSY_TIMEOUT)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(SqliteSynchronous::from_str(fault::sqlite_synchronous())?)
         .foreign_keys(true)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
     Ok(match fault::sqlite_vfs() {

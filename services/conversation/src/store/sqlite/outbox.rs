@@ -9,34 +9,30 @@ use super::rows::{bytes, conversation_id, limit, number, signed, user};
 use super::{SqliteStore, StoreError};
 use crate::store::OutboxEntry;
 
+/// From the primary key, without its versions.
+pub(super) const CONVERSATIONS: &str =
+    "SELECT DISTINCT conversation_id FROM outbox WHERE conversation_id > ?1 ORDER BY conversation_id LIMIT ?2";
+
 pub(super) async fn conversations(
     readers: &SqlitePool,
     after: Option<ConversationId>,
     rows_max: usize,
 ) -> Result<Vec<ConversationId>, StoreError> {
     let after = after.map_or(Vec::new(), |id| bytes(&id).to_vec());
-    let rows = sqlx::query(
-        "SELECT DISTINCT conversation_id FROM outbox WHERE conversation_id > ?1 ORDER BY conversation_id LIMIT ?2",
-    )
-    .bind(after)
-    .bind(limit(rows_max))
-    .fetch_all(readers)
-    .await?;
+    let rows = sqlx::query(CONVERSATIONS).bind(after).bind(limit(rows_max)).fetch_all(readers).await?;
     rows.iter().map(|row| conversation_id(row, "conversation_id")).collect()
 }
+
+/// From the primary key.
+pub(super) const ENTRIES: &str =
+    "SELECT version, actor_user_id, entry FROM outbox WHERE conversation_id = ?1 ORDER BY version LIMIT ?2";
 
 pub(super) async fn entries(
     readers: &SqlitePool,
     conversation: ConversationId,
     rows_max: usize,
 ) -> Result<Vec<OutboxEntry>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT version, actor_user_id, entry FROM outbox WHERE conversation_id = ?1 ORDER BY version LIMIT ?2",
-    )
-    .bind(bytes(&conversation))
-    .bind(limit(rows_max))
-    .fetch_all(readers)
-    .await?;
+    let rows = sqlx::query(ENTRIES).bind(bytes(&conversation)).bind(limit(rows_max)).fetch_all(readers).await?;
     rows.iter()
         .map(|row| {
             Ok(OutboxEntry {

@@ -14,24 +14,21 @@ use super::rows::{
 use crate::domain::{Authorization, ConversationView, Member, Span, Viewer};
 use crate::store::{ListPage, ListPosition};
 
+/// The conversation, the member and the stays, each by primary key.
+pub(super) const AUTHORIZE: &str = "SELECT c.version, c.kind, m.role, s.from_seq, s.to_seq, s.to_version, \
+                EXISTS (SELECT 1 FROM direct_pair p WHERE p.conversation_id = c.conversation_id) AS paired \
+         FROM conversation c \
+         LEFT JOIN member m ON m.conversation_id = c.conversation_id AND m.user_id = ?2 \
+         LEFT JOIN member_span s ON s.conversation_id = m.conversation_id AND s.user_id = m.user_id \
+         WHERE c.conversation_id = ?1 ORDER BY s.from_version";
+
 /// One indexed read: the conversation, the member and the stays, all by primary key and from one moment.
 pub(super) async fn authorize(
     readers: &SqlitePool,
     conversation: ConversationId,
     user: &UserId,
 ) -> Result<Option<Authorization>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT c.version, c.kind, m.role, s.from_seq, s.to_seq, s.to_version, \
-                EXISTS (SELECT 1 FROM direct_pair p WHERE p.conversation_id = c.conversation_id) AS paired \
-         FROM conversation c \
-         LEFT JOIN member m ON m.conversation_id = c.conversation_id AND m.user_id = ?2 \
-         LEFT JOIN member_span s ON s.conversation_id = m.conversation_id AND s.user_id = m.user_id \
-         WHERE c.conversation_id = ?1 ORDER BY s.from_version",
-    )
-    .bind(bytes(&conversation))
-    .bind(user.as_str())
-    .fetch_all(readers)
-    .await?;
+    let rows = sqlx::query(AUTHORIZE).bind(bytes(&conversation)).bind(user.as_str()).fetch_all(readers).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let mut spans = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -102,6 +99,18 @@ pub(super) async fn view(
     row.as_ref().map(conversation_view).transpose()
 }
 
+/// From the end of the index of lists.
+pub(super) const LIST: &str = concat!(
+    "SELECT ",
+    view_columns!(),
+    ", m.list_at_ms FROM member m INDEXED BY member_by_list \
+         JOIN conversation c ON c.conversation_id = m.conversation_id \
+         LEFT JOIN conversation_activity a ON a.conversation_id = m.conversation_id \
+         WHERE m.user_id = ?1 AND m.listed = 1 AND (?2 IS NULL OR m.kind = ?2) \
+           AND (m.pinned, m.list_at_ms, m.conversation_id) < (?3, ?4, ?5) \
+         ORDER BY m.pinned DESC, m.list_at_ms DESC, m.conversation_id DESC LIMIT ?6"
+);
+
 pub(super) async fn list(
     readers: &SqlitePool,
     user: &UserId,
@@ -111,24 +120,15 @@ pub(super) async fn list(
     let after = page.after.map_or((2, i64::MAX, vec![]), |after| {
         (i64::from(after.pinned), after.list_at.millis(), bytes(&after.conversation).to_vec())
     });
-    let rows = sqlx::query(concat!(
-        "SELECT ",
-        view_columns!(),
-        ", m.list_at_ms FROM member m INDEXED BY member_by_list \
-         JOIN conversation c ON c.conversation_id = m.conversation_id \
-         LEFT JOIN conversation_activity a ON a.conversation_id = m.conversation_id \
-         WHERE m.user_id = ?1 AND m.listed = 1 AND (?2 IS NULL OR m.kind = ?2) \
-           AND (m.pinned, m.list_at_ms, m.conversation_id) < (?3, ?4, ?5) \
-         ORDER BY m.pinned DESC, m.list_at_ms DESC, m.conversation_id DESC LIMIT ?6"
-    ))
-    .bind(user.as_str())
-    .bind(page.kind.map(kind_number))
-    .bind(after.0)
-    .bind(after.1)
-    .bind(after.2)
-    .bind(limit(page.limit))
-    .fetch_all(readers)
-    .await?;
+    let rows = sqlx::query(LIST)
+        .bind(user.as_str())
+        .bind(page.kind.map(kind_number))
+        .bind(after.0)
+        .bind(after.1)
+        .bind(after.2)
+        .bind(limit(page.limit))
+        .fetch_all(readers)
+        .await?;
     rows.iter()
         .map(|row| {
             let view = conversation_view(row)?;
@@ -139,24 +139,27 @@ pub(super) async fn list(
         .collect()
 }
 
+/// From the primary key.
+pub(super) const MEMBERS: &str = concat!(
+    "SELECT ",
+    member_columns!(),
+    " FROM member m JOIN member_span s \
+            ON s.conversation_id = m.conversation_id AND s.user_id = m.user_id AND s.from_version = m.from_version \
+         WHERE m.conversation_id = ?1 AND m.user_id > ?2 ORDER BY m.user_id LIMIT ?3"
+);
+
 pub(super) async fn members(
     executor: impl SqliteExecutor<'_>,
     conversation: ConversationId,
     after: Option<&UserId>,
     rows_max: usize,
 ) -> Result<Vec<Member>, StoreError> {
-    let rows = sqlx::query(concat!(
-        "SELECT ",
-        member_columns!(),
-        " FROM member m JOIN member_span s \
-            ON s.conversation_id = m.conversation_id AND s.user_id = m.user_id AND s.from_version = m.from_version \
-         WHERE m.conversation_id = ?1 AND m.user_id > ?2 ORDER BY m.user_id LIMIT ?3"
-    ))
-    .bind(bytes(&conversation))
-    // No id is empty: all of them come after that.
-    .bind(after.map_or("", UserId::as_str))
-    .bind(limit(rows_max))
-    .fetch_all(executor)
-    .await?;
+    let rows = sqlx::query(MEMBERS)
+        .bind(bytes(&conversation))
+        // No id is empty: all of them come after that.
+        .bind(after.map_or("", UserId::as_str))
+        .bind(limit(rows_max))
+        .fetch_all(executor)
+        .await?;
     rows.iter().map(member).collect()
 }

@@ -9,6 +9,14 @@ use super::rows::{bytes, conversation_id, kind, limit, number, role, signed, use
 use crate::domain::Membership;
 use crate::store::{Audience, ChangeId, Readers, StoredChange, StoredChangeKind};
 
+/// From an index that no activity reorders.
+pub(super) const MEMBERSHIPS: &str = "SELECT m.conversation_id, m.kind, m.role, c.version FROM member m INDEXED BY member_by_user \
+         JOIN member_span s \
+            ON s.conversation_id = m.conversation_id AND s.user_id = m.user_id AND s.from_version = m.from_version \
+         JOIN conversation c ON c.conversation_id = m.conversation_id \
+         WHERE m.user_id = ?1 AND m.conversation_id > ?2 AND m.listed = 1 AND s.from_seq IS NOT NULL \
+         ORDER BY m.conversation_id LIMIT ?3";
+
 pub(super) async fn memberships(
     readers: &SqlitePool,
     of: &UserId,
@@ -16,19 +24,7 @@ pub(super) async fn memberships(
     rows_max: usize,
 ) -> Result<Vec<Membership>, StoreError> {
     let after = after.map_or(Vec::new(), |id| bytes(&id).to_vec());
-    let rows = sqlx::query(
-        "SELECT m.conversation_id, m.kind, m.role, c.version FROM member m INDEXED BY member_by_user \
-         JOIN member_span s \
-            ON s.conversation_id = m.conversation_id AND s.user_id = m.user_id AND s.from_version = m.from_version \
-         JOIN conversation c ON c.conversation_id = m.conversation_id \
-         WHERE m.user_id = ?1 AND m.conversation_id > ?2 AND m.listed = 1 AND s.from_seq IS NOT NULL \
-         ORDER BY m.conversation_id LIMIT ?3",
-    )
-    .bind(of.as_str())
-    .bind(after)
-    .bind(limit(rows_max))
-    .fetch_all(readers)
-    .await?;
+    let rows = sqlx::query(MEMBERSHIPS).bind(of.as_str()).bind(after).bind(limit(rows_max)).fetch_all(readers).await?;
     rows.iter()
         .map(|row| {
             Ok(Membership {
@@ -48,6 +44,10 @@ pub(super) async fn newest_change(readers: &SqlitePool) -> Result<ChangeId, Stor
     row.map_or(Ok(ChangeId::default()), |row| Ok(ChangeId(number(&row, "seq")?)))
 }
 
+/// By number.
+pub(super) const CHANGES: &str = "SELECT change_id, conversation_id, kind, version, user_id, role FROM membership_change \
+         WHERE change_id > ?1 ORDER BY change_id LIMIT ?2";
+
 pub(super) async fn changes_after(
     readers: &SqlitePool,
     after: ChangeId,
@@ -57,14 +57,7 @@ pub(super) async fn changes_after(
     if newest <= after {
         return Ok(Some(Vec::new()));
     }
-    let rows = sqlx::query(
-        "SELECT change_id, conversation_id, kind, version, user_id, role FROM membership_change \
-         WHERE change_id > ?1 ORDER BY change_id LIMIT ?2",
-    )
-    .bind(signed(after.0))
-    .bind(limit(rows_max))
-    .fetch_all(readers)
-    .await?;
+    let rows = sqlx::query(CHANGES).bind(signed(after.0)).bind(limit(rows_max)).fetch_all(readers).await?;
     let changes = rows.iter().map(stored_change).collect::<Result<Vec<_>, _>>()?;
     // Ids have no holes: a transaction that is rolled back gives its ids back.
     let complete = changes.first().is_some_and(|first| first.id.0 == after.0 + 1);
@@ -93,15 +86,19 @@ macro_rules! select_readers {
     ($who:literal) => {
         concat!(
             "SELECT c.kind, c.version, m.user_id, m.role FROM conversation c \
-             LEFT JOIN (member m JOIN member_span s \
-                ON s.conversation_id = m.conversation_id AND s.user_id = m.user_id \
-                   AND s.from_version = m.from_version AND s.from_seq IS NOT NULL) \
-                ON m.conversation_id = c.conversation_id AND m.listed = 1 AND ",
+             LEFT JOIN member m \
+                ON m.conversation_id = c.conversation_id AND m.listed = 1 \
+                   AND EXISTS (SELECT 1 FROM member_span s \
+                               WHERE s.conversation_id = m.conversation_id AND s.user_id = m.user_id \
+                                 AND s.from_version = m.from_version AND s.from_seq IS NOT NULL) AND ",
             $who,
             " WHERE c.conversation_id = ?1"
         )
     };
 }
+
+/// By primary keys.
+pub(super) const READERS: &str = select_readers!("TRUE");
 
 pub(super) async fn readers(
     readers: &SqlitePool,
@@ -109,7 +106,7 @@ pub(super) async fn readers(
     audience: &Audience,
 ) -> Result<Option<Readers>, StoreError> {
     let query = match audience {
-        Audience::Everybody => sqlx::query(select_readers!("TRUE")).bind(bytes(&conversation)),
+        Audience::Everybody => sqlx::query(READERS).bind(bytes(&conversation)),
         Audience::JoinedAt(version) => {
             sqlx::query(select_readers!("m.from_version = ?2")).bind(bytes(&conversation)).bind(signed(*version))
         }

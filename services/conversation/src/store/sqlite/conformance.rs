@@ -1,0 +1,33 @@
+//! The promises of the store, on a SQLite file.
+
+use tempfile::TempDir;
+
+use super::{Options, SqliteStore};
+use crate::store::conformance::{Engine, for_each_promise, stamp};
+
+struct SqliteFile {
+    options: Options,
+    store: SqliteStore,
+    _folder: TempDir,
+}
+
+impl Engine for SqliteFile {
+    type Store = SqliteStore;
+
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let options = Options { data_file: folder.path().join("conversation.sqlite"), reader_connections: 2 };
+        let store = SqliteStore::open(&options).await.expect("the store opens");
+        Self { options, store, _folder: folder }
+    }
+
+    fn store(&self) -> &SqliteStore {
+        &self.store
+    }
+
+    async fn second(&self) -> SqliteStore {
+        SqliteStore::open(&self.options).await.expect("the store opens")
+    }
+}
+
+for_each_promise!(stamp!(SqliteFile));

@@ -1,0 +1,112 @@
+//! What only the engine on SQLite promises: its schema, its plans, its file.
+
+use sqlx::Row as _;
+use tempfile::TempDir;
+
+use super::*;
+
+async fn new_store() -> (TempDir, Options, SqliteStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { data_file: folder.path().join("conversation.sqlite"), reader_connections: 1 };
+    let store = SqliteStore::open(&options).await.unwrap();
+    (folder, options, store)
+}
+
+async fn text(store: &SqliteStore, sql: &'static str) -> Vec<String> {
+    let rows = sqlx::query(sql).fetch_all(&store.readers).await.unwrap();
+    rows.iter().map(|row| row.try_get_unchecked::<String, _>(0).unwrap()).collect()
+}
+
+/// Where a reader finds the schema of today. Written anew with `VIBERCHAT_BLESS=1`.
+const SCHEMA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite/schema.sql");
+
+#[tokio::test]
+async fn the_schema_file_is_what_the_migrations_make() {
+    let (_folder, _, store) = new_store().await;
+    let statements = text(
+        &store,
+        "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY tbl_name, name",
+    )
+    .await;
+    let present = format!(
+        "-- Generated: the schema after all migrations. Do not edit; a test says how to write it anew.\n\n{};\n",
+        statements.join(";\n\n")
+    );
+    if std::env::var_os("VIBERCHAT_BLESS").is_some() {
+        std::fs::write(SCHEMA_FILE, &present).unwrap();
+    }
+    let written = std::fs::read_to_string(SCHEMA_FILE).unwrap_or_default();
+    assert!(written == present, "schema.sql is out of date: run the test with VIBERCHAT_BLESS=1");
+}
+
+#[tokio::test]
+async fn the_file_is_a_synced_write_ahead_log() {
+    let (_folder, _, store) = new_store().await;
+    assert_eq!(text(&store, "PRAGMA journal_mode").await, ["wal"]);
+    let mut write = store.begin().await.unwrap();
+    for (pragma, value) in [("PRAGMA synchronous", 2), ("PRAGMA foreign_keys", 1), ("PRAGMA busy_timeout", 5_000)] {
+        let row = sqlx::query(pragma).fetch_one(write.connection()).await.unwrap();
+        assert_eq!(row.try_get::<i64, _>(0).unwrap(), value, "{pragma}");
+    }
+}
+
+#[tokio::test]
+async fn readers_cannot_write() {
+    let (_folder, _, store) = new_store().await;
+    sqlx::query("DELETE FROM member").execute(&store.readers).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn processes_that_start_together_on_a_new_file_both_come_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { data_file: folder.path().join("conversation.sqlite"), reader_connections: 1 };
+    let starts = futures::future::join_all((0..4).map(|_| SqliteStore::open(&options))).await;
+    for store in starts {
+        assert_eq!(store.unwrap().newest_change().await.unwrap(), ChangeId(0));
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_a_later_release_is_left_alone() {
+    let (_folder, options, store) = new_store().await;
+    sqlx::query("PRAGMA user_version = 99").execute(&store.writer).await.unwrap();
+    store.close().await;
+    let refused = SqliteStore::open(&options).await.err();
+    assert!(matches!(refused, Some(OpenError::NewerSchema { found: 99, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_understood_is_corrupt_and_what_cannot_be_reached_unavailable() {
+    let error = StoreError::from(sqlx::Error::Decode("not a number".into()));
+    assert!(matches!(error, StoreError::Corrupt(_)));
+    let error = StoreError::from(sqlx::Error::PoolTimedOut);
+    assert!(matches!(error, StoreError::Unavailable(_)));
+}
+
+/// What is asked often reads no more than it returns: every table is searched by an index, nothing is sorted.
+#[tokio::test]
+async fn hot_reads_go_by_indexes() {
+    let (_folder, _, store) = new_store().await;
+    let alice = crate::testing::user("alice");
+    store.seed_groups(&alice, 1_000).await;
+    let hot = [
+        read::AUTHORIZE,
+        read::LIST,
+        read::MEMBERS,
+        watch::MEMBERSHIPS,
+        watch::CHANGES,
+        watch::READERS,
+        outbox::CONVERSATIONS,
+        outbox::ENTRIES,
+        direct::FIND,
+        user::SEARCH_SHORT,
+    ];
+    for statement in hot {
+        let plan = format!("EXPLAIN QUERY PLAN {statement}");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(plan)).fetch_all(&store.readers).await.unwrap();
+        for row in rows {
+            let step: String = row.try_get("detail").unwrap();
+            assert!(!step.starts_with("SCAN") && !step.contains("TEMP B-TREE"), "{step} in {statement}");
+        }
+    }
+}
