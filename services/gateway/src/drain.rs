@@ -28,12 +28,16 @@ pub(crate) async fn run(gateway: Arc<Gateway>, streams: CancellationToken) {
     gateway.lifecycle.soft().cancelled().await;
     let hard = gateway.lifecycle.hard();
     // Cancel safe: at the hard stop everything is dropped anyway.
-    let _drained = hard.run_until_cancelled(close_all(&gateway)).await;
+    let drained = hard.run_until_cancelled(close_all(&gateway)).await;
+    if drained.is_none() {
+        // Sockets ask for the hard stop when their time has come: it has.
+        gateway.wheel.members().iter().for_each(|member| member.set_due());
+    }
     streams.cancel();
 }
 
 async fn close_all(gateway: &Gateway) {
-    let members = gateway.registry.members();
+    let members = gateway.wheel.members();
     let window = millis(gateway.config.drain_ms);
     for member in &members {
         let mut session = member.session();
@@ -49,9 +53,9 @@ async fn close_all(gateway: &Gateway) {
         closed = due;
         tokio::time::sleep(STEP).await;
     }
-    // Those that came while the soft token was being set.
+    // Also those that became sockets while the soft token was being set.
     while gateway.metrics.sockets.get() > 0 {
-        gateway.registry.members().iter().for_each(close);
+        gateway.wheel.members().iter().for_each(close);
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -142,12 +142,6 @@ impl Registry {
         self.is_trusted.store(trusted, Ordering::Release);
     }
 
-    /// Every session, for the drain.
-    pub(crate) fn members(&self) -> Vec<Arc<Member>> {
-        let users: Vec<_> = self.users.lock().values().cloned().collect();
-        users.iter().flat_map(|user| user.state().sessions.clone()).collect()
-    }
-
     /// Users and topics, for the metrics.
     pub(crate) fn sizes(&self) -> (usize, usize) {
         (self.users.lock().len(), self.topics.lock().len())

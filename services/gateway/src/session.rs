@@ -185,7 +185,10 @@ impl Session {
                 let error = Error::new(Reason::Unauthenticated, "the first frame is hello");
                 self.bad_frame(now, frames::error(id, &error));
             }
-            (Request::Heartbeat(_), _) => self.outbox.reply(frames::reply(id, None)),
+            (Request::Heartbeat(_), _) => {
+                self.outbox.reply(frames::reply(id, None));
+                self.answer_heartbeat(now);
+            }
             (Request::ResumePart(part), _) => match self.resume_part(&part) {
                 Ok(()) => self.outbox.reply(frames::reply(id, None)),
                 Err(error) => self.outbox.reply(frames::error(id, &error)),

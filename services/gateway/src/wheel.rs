@@ -1,5 +1,6 @@
 //! One wheel for the times of all sessions (Varghese and Lauck 1987, scheme 6): an idle socket has no timer of its own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,13 @@ impl Wheel {
         let place = (wheel.place + steps) % STEPS;
         wheel.slots[place].push(member.clone());
         wheel.at + STEP * u32::try_from(steps).expect("the wheel has 256 steps")
+    }
+
+    /// All sessions on the wheel, each once; every socket's is there from its first turn on.
+    pub(crate) fn members(&self) -> Vec<Arc<Member>> {
+        let wheel = self.0.lock();
+        let by_address = wheel.slots.iter().flatten().map(|member| (Arc::as_ptr(member), member));
+        by_address.collect::<HashMap<_, _>>().into_values().cloned().collect()
     }
 
     /// Turns the wheel to `now` and tells the sessions that are due.

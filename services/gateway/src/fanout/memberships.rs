@@ -31,6 +31,7 @@ impl Registry {
         if !was_known {
             let mut state = user.state();
             state.is_known = true;
+            state.topics.shrink_to_fit();
             state.attach_all();
         }
     }

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use viberchat_kit::id::ConversationId;
+
 use crate::fanout::{Slot, Topic};
 
 /// What a slot still needs. Bits, because a session has thousands of them.
@@ -148,18 +150,22 @@ impl Conversations {
         self.work.iter().copied()
     }
 
-    /// Topics whose logs have more than was pushed.
-    pub(super) fn behind(&self) -> impl Iterator<Item = &Arc<Topic>> {
-        self.slots.iter().filter(|conversation| conversation.is_behind()).filter_map(|c| c.topic.as_ref())
-    }
-
-    /// Queues every slot that something is left to do for: the last read for some of them was refused.
-    pub(super) fn queue_unfinished(&mut self) {
+    /// Queues every slot that something is left to do for, since the last read for some of them was refused. Returns the
+    /// heads of those that are behind, at most `heads_max`.
+    pub(super) fn queue_behind(&mut self, heads_max: usize) -> Vec<(ConversationId, u64)> {
+        let mut heads = Vec::new();
         for index in 0..self.slots.len() {
             let conversation = &self.slots[index];
-            if conversation.topic.is_some() && (conversation.is_behind() || conversation.needs(Needs::ANNOUNCE)) {
+            let Some(topic) = &conversation.topic else { continue };
+            let head_seq = topic.head_seq();
+            let is_behind = conversation.pushed_seq < head_seq;
+            if is_behind && heads.len() < heads_max {
+                heads.push((topic.conversation(), head_seq));
+            }
+            if is_behind || conversation.needs(Needs::ANNOUNCE) {
                 self.queue(Slot::try_from(index).expect("slots are counted as Slot"));
             }
         }
+        heads
     }
 }

@@ -216,6 +216,24 @@ fn a_conversation_of_somebody_else_is_reset() {
     assert_eq!(model.story().ready, 1);
 }
 
+#[test]
+fn heartbeats_of_both_ends_go_together() {
+    let (mut session, now) = session(Config::default());
+    welcome(&mut session, now, false);
+    let beats =
+        |session: &mut Session| heard(session).iter().filter(|frame| frame["push"].get("heartbeat").is_some()).count();
+    session.tick(now + Duration::from_secs(1));
+    assert_eq!(beats(&mut session), 1);
+    say(&mut session, now + Duration::from_secs(5), &json!({"id": 2, "heartbeat": {}}));
+    assert_eq!(beats(&mut session), 0, "the last one was a moment ago");
+    say(&mut session, now + Duration::from_secs(15), &json!({"id": 3, "heartbeat": {}}));
+    assert_eq!(beats(&mut session), 1, "the next one would be due in a second");
+    session.tick(now + Duration::from_secs(29));
+    assert_eq!(beats(&mut session), 0);
+    session.tick(now + Duration::from_secs(30));
+    assert_eq!(beats(&mut session), 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 

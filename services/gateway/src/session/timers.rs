@@ -55,7 +55,7 @@ impl Session {
         self.announce_token_end(now);
         self.queue_heartbeat(now);
         if self.pump.end_parking(now) {
-            self.conversations.queue_unfinished();
+            self.conversations.queue_behind(0);
         }
         self.next_tick(now)
     }
@@ -83,15 +83,24 @@ impl Session {
     }
 
     fn queue_heartbeat(&mut self, now: Instant) {
-        let Some(due) = self.timers.next_heartbeat.filter(|due| *due <= now) else { return };
-        let interval = millis(self.config.heartbeat_ms);
-        let late = now.saturating_duration_since(due).min(interval / 2);
-        self.timers.next_heartbeat = Some(now + interval - late);
-        let heads = self.conversations.behind().map(|topic| (topic.conversation(), topic.head_seq()));
-        let frame = frames::heartbeat(heads.take(HEARTBEAT_HEADS_MAX));
+        if self.timers.next_heartbeat.is_some_and(|due| due <= now) {
+            self.beat(now);
+        }
+    }
+
+    /// The client's heartbeat is a good time for ours, if that is due soon: both ends wake up once.
+    pub(super) fn answer_heartbeat(&mut self, now: Instant) {
+        let soon = now + millis(self.config.heartbeat_ms) / 2;
+        if self.timers.next_heartbeat.is_some_and(|due| due <= soon) {
+            self.beat(now);
+        }
+    }
+
+    fn beat(&mut self, now: Instant) {
+        self.timers.next_heartbeat = Some(now + millis(self.config.heartbeat_ms));
+        let heads = self.conversations.queue_behind(HEARTBEAT_HEADS_MAX);
         // No room: the client is busy reading, and hears from us all the same.
-        let _queued = self.outbox.try_push(frame);
-        self.conversations.queue_unfinished();
+        let _queued = self.outbox.try_push(frames::heartbeat(heads));
     }
 
     /// The next time after `now` at which something is due.

@@ -1,6 +1,7 @@
 //! The task of a socket: moves frames between the socket and its session, and runs what the session asks for.
 
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -93,7 +94,9 @@ impl Driver {
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         self.member.begin_turn(cx.waker());
-        self.tick(now);
+        if self.tick(now).is_break() {
+            return Poll::Ready(());
+        }
         for round in 1.. {
             let answered = self.poll_calls(cx) | self.poll_job(cx, now);
             let read = match self.read(cx, now) {
@@ -119,12 +122,19 @@ impl Driver {
         Poll::Pending
     }
 
-    /// The times of the session, if the wheel has come for them.
-    fn tick(&mut self, now: Instant) {
-        if self.member.take_due() && self.due_at <= now {
+    /// The times of the session, if the wheel has come for them. `Break`: everything stops at once.
+    fn tick(&mut self, now: Instant) -> ControlFlow<()> {
+        if !self.member.take_due() {
+            return ControlFlow::Continue(());
+        }
+        if self.gateway.lifecycle.hard().is_cancelled() {
+            return ControlFlow::Break(());
+        }
+        if self.due_at <= now {
             let next = self.member.session().tick(now);
             self.due_at = self.gateway.wheel.schedule(&self.member, next);
         }
+        ControlFlow::Continue(())
     }
 
     /// Something is due earlier than the wheel comes.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use bytes::Bytes;
 use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
@@ -43,7 +44,7 @@ pub(crate) async fn connect(State(gateway): State<Arc<Gateway>>, mut request: Re
         return respond::error(StatusCode::INTERNAL_SERVER_ERROR, &error);
     };
     let lifecycle = gateway.lifecycle.clone();
-    lifecycle.spawn("gateway.session", run(gateway, on_upgrade, connection));
+    lifecycle.spawn("gateway.upgrade", run(gateway, on_upgrade, connection));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -111,7 +112,7 @@ fn accept_of(key: &[u8]) -> String {
 }
 
 async fn run(gateway: Arc<Gateway>, on_upgrade: OnUpgrade, connection: Arc<OwnedSemaphorePermit>) {
-    let hard = gateway.lifecycle.hard();
+    let (lifecycle, hard) = (gateway.lifecycle.clone(), gateway.lifecycle.hard());
     // Cancel safe: whatever is dropped here is dropped with the connection.
     let Some(Ok(upgraded)) = hard.run_until_cancelled(on_upgrade).await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
@@ -119,8 +120,12 @@ async fn run(gateway: Arc<Gateway>, on_upgrade: OnUpgrade, connection: Arc<Owned
         return;
     };
     let frame_bytes_max = gateway.config.frame_bytes_max as usize;
-    let socket = Socket::new(parts.io.into_inner(), parts.read_buf, frame_bytes_max);
-    hard.run_until_cancelled(Driver::new(gateway, socket, connection)).await;
+    // Copied: the few bytes that may be there would keep the whole buffer of the HTTP connection.
+    let early = Bytes::copy_from_slice(&parts.read_buf);
+    drop(parts.read_buf);
+    let socket = Socket::new(parts.io.into_inner(), early, frame_bytes_max);
+    // A task of its own: it stays, and this one's memory goes.
+    lifecycle.spawn("gateway.session", Driver::new(gateway, socket, connection));
 }
 
 #[cfg(test)]
