@@ -134,11 +134,12 @@ export class MessageList {
     if (this.#start.hidden) return;
     const { isDirect, details } = this.#conversation;
     const face = this.#app.people.faceOf(this.#conversation);
-    const wanted = JSON.stringify([face, details.memberCount]);
+    const isEmpty = this.#messageRows.length === 0;
+    const wanted = JSON.stringify([face, details.memberCount, isEmpty]);
     if (this.#start.dataset.drawn === wanted) return;
     this.#start.dataset.drawn = wanted;
     const text = isDirect ? `This is the beginning of your conversation with ${face.name}.` : `This is the beginning of the group. ${plural(details.memberCount ?? 1, 'person is', 'people are')} in it.`;
-    fill(this.#start, avatar(face, 'large'), h('h2', {}, face.name), h('p', {}, text), this.#messageRows.length === 0 && h('p', { class: 'greeting' }, 'Say hello 👋'));
+    fill(this.#start, avatar(face, 'large'), h('h2', {}, face.name), h('p', {}, text), isEmpty && h('p', { class: 'greeting' }, 'Say hello 👋'));
   }
 
   /** @param {import('../sdk/history.js').History} history */
@@ -184,8 +185,11 @@ export class MessageList {
   #speak(entry) {
     const { message } = entry.body ?? {};
     const sender = entry.actorUserId ?? '';
+    // A deletion leaves the text nowhere on the page.
+    const deletedId = entry.body?.deleted?.messageId;
+    if (deletedId) this.#spoken.querySelector(`[data-message-id="${CSS.escape(deletedId)}"]`)?.remove();
     if (!message || sender === this.#app.chat.userId) return;
-    this.#spoken.append(h('div', {}, `${this.#app.people.name(sender)}: ${message.text}`));
+    this.#spoken.append(h('div', { 'data-message-id': message.messageId }, `${this.#app.people.name(sender)}: ${message.text}`));
     while (this.#spoken.childElementCount > SPOKEN_MAX) this.#spoken.firstElementChild?.remove();
   }
 
