@@ -229,7 +229,7 @@ async fn question(authorizer: Arc<Authorizer>, key: Key) -> Result<Known> {
     let known = match answered {
         Ok(Ok(response)) => {
             *authorizer.unanswered.lock() = None;
-            let standing = Arc::new(standing(response.into_inner()));
+            let standing = Arc::new(standing(response.get_ref()));
             Ok(Known { standing, asked_at })
         }
         Ok(Err(status)) => Err(Error::from_status(&status)),
@@ -260,8 +260,8 @@ impl Drop for Forget<'_> {
     }
 }
 
-fn standing(response: AuthorizeMemberResponse) -> Standing {
-    let standing = convert::standing(&response);
+fn standing(response: &AuthorizeMemberResponse) -> Standing {
+    let standing = convert::standing(response);
     // Mutant `removed_member_served`: who was a member once stays one.
     if fault::mutant("removed_member_served") && standing.role.is_none() && standing.was_member {
         return Standing { role: Some(Role::Member), joined: true, ..standing };

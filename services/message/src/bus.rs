@@ -142,7 +142,7 @@ impl Bus {
     }
 
     /// Entries were appended and positions moved with them.
-    pub(crate) fn publish(&self, conversation_id: ConversationId, entries: &[Arc<Entry>], positions: Vec<Position>) {
+    pub(crate) fn publish(&self, conversation_id: ConversationId, entries: &[Arc<Entry>], positions: &[Position]) {
         if entries.is_empty() && positions.is_empty() {
             return;
         }
@@ -150,7 +150,7 @@ impl Bus {
         let shard = self.shard(conversation_id).lock();
         let Some(listeners) = shard.get(&conversation_id) else { return };
         for listener in listeners {
-            listener.put(entries, &positions, conversation_id);
+            listener.put(entries, positions, conversation_id);
         }
     }
 
@@ -176,7 +176,7 @@ impl Bus {
 
     /// A bus that loses hints, as buses between processes do: only then does the mutant have gaps to overlook.
     fn lose_some<'a>(&self, entries: &'a [Arc<Entry>]) -> &'a [Arc<Entry>] {
-        const LOST_EVERY: u64 = 16;
+        const LOST_EVERY: u64 = 5;
         let turn = self.published.fetch_add(1, Ordering::Relaxed);
         if turn % LOST_EVERY == LOST_EVERY - 1 { &[] } else { entries }
     }

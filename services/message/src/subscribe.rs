@@ -1,13 +1,15 @@
 //! Following conversations live: one stream for any number of them, contiguous in each.
 //!
-//! Map: [`Subscription`] is the one loop of a stream; `follow` decides entry by entry; `start` finds out where a
-//! conversation begins.
+//! Map: [`Subscription`] is the one loop of a stream; `follow` decides entry by entry; `ask` takes requests, `start` finds
+//! out where a conversation begins; `check` asks again whether users are members.
 //!
 //! How nothing is lost: a conversation is registered with the bus *before* its head is read; an entry is passed on only
 //! if it is the next one; anything else puts the conversation on a list, from which one after the other is filled from the
 //! log. Nothing is buffered per conversation: when the consumer is slow, its inbox overflows, and those conversations are
 //! filled later.
 
+mod ask;
+mod check;
 mod follow;
 mod start;
 
@@ -20,43 +22,29 @@ use futures::stream::{BoxStream, FuturesUnordered};
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tonic::Status;
-use viberchat_kit::auth::{AuthorizedStream, CallContext, Scope, StreamEnd, Streamed};
+use viberchat_kit::auth::{AuthorizedStream, StreamEnd, Streamed};
 use viberchat_kit::error::{Error, Reason, Result};
-use viberchat_kit::id::{ConversationId, UserId};
+use viberchat_kit::id::ConversationId;
 use viberchat_kit::{fault, rpc};
-use viberchat_proto::message::v1::subscribe_request::Request as Asked;
 use viberchat_proto::message::v1::subscribe_response::Push;
-use viberchat_proto::message::v1::{
-    SubscribeAdd, SubscribeHeartbeat, SubscribeRemove, SubscribeRequest, SubscribeResponse, Subscribed, Unsubscribed,
-};
+use viberchat_proto::message::v1::{SubscribeHeartbeat, SubscribeRequest, SubscribeResponse, Unsubscribed};
 
+use self::check::{CHECK_INTERVAL, Checked};
 use self::follow::{Follow, Heard};
-use self::start::{Start, Started};
+use self::start::Started;
 use crate::app::App;
-use crate::authorize::{FRESH, Need};
 use crate::bus::{Contents, Inbox};
 use crate::convert::{self, Viewer};
 use crate::domain::entry::{Body, Entry, SystemBody};
 use crate::domain::position::Position;
 use crate::store::{LogSlice, ReadLimit};
 
-/// Conversations of one request.
-const CONVERSATIONS_MAX: usize = 500;
 /// Requests whose beginnings are being found out; then the stream reads no further ones.
 const STARTING_MAX: usize = 8;
-/// How often users of a stream are asked about again. With the age that an answer may have this stays below a second.
-const CHECK_INTERVAL: Duration = Duration::from_millis(400);
-const CHECK_AGE_MAX: Duration = Duration::from_millis(400);
-const CHECKS_AT_ONCE: usize = 32;
-const _: () = assert!(
-    CHECK_INTERVAL.as_millis() + CHECK_AGE_MAX.as_millis() < FRESH.as_millis(),
-    "a removal ends a stream within a second"
-);
 /// What one fill reads.
 const FILL: ReadLimit = ReadLimit { items: 200, bytes: 512 * 1024 };
 
 type Filled = (ConversationId, u64, Result<LogSlice>);
-type Checked = Vec<(ConversationId, u64, Result<u64>)>;
 
 /// One stream of `Subscribe`.
 pub(crate) struct Subscription {
@@ -161,7 +149,7 @@ impl Subscription {
         if let Some(push) = self.out.pop_front() {
             return Some(push);
         }
-        if let Some(push) = self.from_page() {
+        if let Some(push) = self.next_of_page() {
             return Some(push);
         }
         while let Some(entry) = self.heard.entries.pop_front() {
@@ -250,7 +238,7 @@ impl Subscription {
         }
     }
 
-    fn from_page(&mut self) -> Option<Push> {
+    fn next_of_page(&mut self) -> Option<Push> {
         while let Some((conversation_id, entries, head)) = &mut self.page {
             let (conversation_id, head) = (*conversation_id, *head);
             let Some(entry) = entries.pop_front() else {
@@ -266,100 +254,6 @@ impl Subscription {
         None
     }
 
-    fn ask(&mut self, streamed: Streamed<SubscribeRequest>) {
-        let Streamed { context, correlation_id, request } = streamed;
-        match request.request {
-            Some(Asked::Add(add)) => self.add(context, correlation_id, add),
-            Some(Asked::Remove(remove)) => self.remove(correlation_id, remove),
-            None => {}
-        }
-    }
-
-    fn add(&mut self, context: Result<CallContext>, correlation_id: u64, add: SubscribeAdd) {
-        let conversations = add.conversations;
-        let admitted = context.and_then(|context| self.viewer(&context, conversations.len()).map(|v| (v, context)));
-        let (viewer, context) = match admitted {
-            Ok(admitted) => admitted,
-            Err(error) => {
-                let refused = conversations.into_iter().take(CONVERSATIONS_MAX);
-                return refused.for_each(|start| self.refuse(correlation_id, start.conversation_id, &error));
-            }
-        };
-        let mut starts = Vec::with_capacity(conversations.len());
-        for wanted in conversations {
-            match convert::conversation_id(&wanted.conversation_id) {
-                Ok(conversation_id) => starts.push(self.register(conversation_id, wanted.after_seq, &viewer)),
-                Err(error) => self.refuse(correlation_id, wanted.conversation_id, &error),
-            }
-        }
-        let deadline = context.deadline.unwrap_or_else(|| Instant::now() + self.app.config.timeout_default());
-        self.starting.push(start::find_out(self.app.clone(), viewer, starts, correlation_id, deadline).boxed());
-    }
-
-    fn viewer(&self, context: &CallContext, wanted: usize) -> Result<Viewer> {
-        if wanted > CONVERSATIONS_MAX {
-            let rule = format!("names more than {CONVERSATIONS_MAX} conversations");
-            return Err(Error::invalid_argument("add.conversations", rule));
-        }
-        match context.caller.user() {
-            Some(_) if self.user_follows + wanted > self.app.config.user_subscriptions_max => {
-                Err(Error::new(Reason::LimitExceeded, "the stream follows too many conversations for users"))
-            }
-            Some(user) => Ok(Viewer::User(user.clone())),
-            None if context.caller.has_scope(Scope::Relay) => Ok(Viewer::Relay),
-            None => Err(Error::new(Reason::PermissionDenied, "the request needs a user to act for")),
-        }
-    }
-
-    /// Listens to the bus from here on: what is appended after the head is read will be heard of.
-    fn register(&mut self, conversation_id: ConversationId, after_seq: Option<u64>, viewer: &Viewer) -> Start {
-        self.forget(conversation_id);
-        self.generation += 1;
-        let generation = self.generation;
-        self.user_follows += usize::from(*viewer != Viewer::Relay);
-        self.follows.insert(conversation_id, Follow::new(viewer.clone(), generation));
-        self.app.bus.follow(conversation_id, &self.inbox);
-        Start { conversation_id, after_seq, generation }
-    }
-
-    fn started(&mut self, started: Started) {
-        let Started { start: Start { conversation_id, after_seq, generation }, correlation_id, outcome } = started;
-        let Some(follow) = self.follows.get_mut(&conversation_id).filter(|f| f.generation == generation) else {
-            return;
-        };
-        match outcome {
-            Ok((head, member_version)) => {
-                let after_seq = after_seq.unwrap_or(head.seq);
-                follow.member_version = member_version;
-                self.note(conversation_id, |follow| follow.start(after_seq, head.seq));
-                self.out.push_back(Push::Subscribed(Subscribed {
-                    correlation_id,
-                    conversation_id: conversation_id.to_string(),
-                    after_seq,
-                    head_seq: head.seq,
-                }));
-            }
-            Err(error) => {
-                self.forget(conversation_id);
-                self.refuse(correlation_id, conversation_id.to_string(), &error);
-            }
-        }
-    }
-
-    fn remove(&mut self, correlation_id: u64, remove: SubscribeRemove) {
-        for text in remove.conversation_ids.into_iter().take(CONVERSATIONS_MAX) {
-            if let Ok(conversation_id) = convert::conversation_id(&text) {
-                self.forget(conversation_id);
-            }
-            self.out.push_back(Push::Unsubscribed(Unsubscribed { correlation_id, conversation_id: text, error: None }));
-        }
-    }
-
-    fn refuse(&mut self, correlation_id: u64, conversation_id: String, error: &Error) {
-        let error = Some(error.to_proto());
-        self.out.push_back(Push::Unsubscribed(Unsubscribed { correlation_id, conversation_id, error }));
-    }
-
     /// Ends a conversation by itself.
     fn end(&mut self, conversation_id: ConversationId, error: &Error) -> Push {
         self.forget(conversation_id);
@@ -371,48 +265,6 @@ impl Subscription {
         if let Some(follow) = self.follows.remove(&conversation_id) {
             self.user_follows -= usize::from(follow.viewer != Viewer::Relay);
             self.app.bus.unfollow(conversation_id, &self.inbox);
-        }
-    }
-
-    /// Asks again whether the users of this stream are members. Their entries come by the bus, which knows of a removal
-    /// only when the log has it.
-    fn begin_check(&mut self) {
-        if self.checking.is_some() {
-            return;
-        }
-        let users: Vec<(ConversationId, u64, UserId)> = self
-            .follows
-            .iter()
-            .filter(|(_, follow)| follow.is_started())
-            .filter_map(|(conversation_id, follow)| match &follow.viewer {
-                Viewer::User(user) => Some((*conversation_id, follow.generation, user.clone())),
-                Viewer::Relay => None,
-            })
-            .collect();
-        let app = self.app.clone();
-        let questions = users.into_iter().map(move |(conversation_id, generation, user)| {
-            let app = app.clone();
-            async move {
-                let need = Need::younger_than(CHECK_AGE_MAX);
-                let version = start::admit_user(&app, conversation_id, &user, need, None).await;
-                (conversation_id, generation, version)
-            }
-        });
-        self.checking = Some(futures::stream::iter(questions).buffer_unordered(CHECKS_AT_ONCE).collect().boxed());
-    }
-
-    fn checked(&mut self, checked: Checked) {
-        for (conversation_id, generation, version) in checked {
-            let Some(follow) = self.follows.get_mut(&conversation_id).filter(|f| f.generation == generation) else {
-                continue;
-            };
-            match version {
-                Ok(version) => follow.member_version = version,
-                Err(error) => {
-                    let push = self.end(conversation_id, &error);
-                    self.out.push_back(push);
-                }
-            }
         }
     }
 }

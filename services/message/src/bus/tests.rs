@@ -36,8 +36,8 @@ async fn hints_come_to_those_who_follow() {
     bus.follow(id(1), &two);
     bus.follow(id(2), &two);
 
-    bus.publish(id(1), &[entry(id(1), 1)], vec![position("alice", 1)]);
-    bus.publish(id(2), &[entry(id(2), 9)], Vec::new());
+    bus.publish(id(1), &[entry(id(1), 1)], &[position("alice", 1)]);
+    bus.publish(id(2), &[entry(id(2), 9)], &[]);
 
     let heard = one.take().await;
     assert_eq!(heard.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1]);
@@ -45,7 +45,7 @@ async fn hints_come_to_those_who_follow() {
     assert_eq!(two.take().await.entries.len(), 2);
 
     bus.unfollow(id(1), &two);
-    bus.publish(id(1), &[entry(id(1), 2)], Vec::new());
+    bus.publish(id(1), &[entry(id(1), 2)], &[]);
     assert!(two.take_now().entries.is_empty());
     assert_eq!(one.take_now().entries.len(), 1);
     bus.unfollow(id(1), &one);
@@ -59,9 +59,9 @@ async fn a_full_inbox_keeps_the_head_and_the_latest_positions() {
     let inbox = Arc::new(Inbox::new(2));
     bus.follow(id(1), &inbox);
     for seq in 1..=5 {
-        bus.publish(id(1), &[entry(id(1), seq)], vec![position("alice", seq)]);
+        bus.publish(id(1), &[entry(id(1), seq)], &[position("alice", seq)]);
     }
-    bus.publish(id(1), &[], vec![position("alice", 3)]);
+    bus.publish(id(1), &[], &[position("alice", 3)]);
     bus.publish_head(id(1), 4);
 
     let heard = inbox.take().await;

@@ -187,7 +187,7 @@ impl Driver {
             self.tell(&attempt, &result);
         }
         self.tools.activity.note(&entries);
-        self.tools.bus.publish(self.lane.conversation_id, &entries, positions);
+        self.tools.bus.publish(self.lane.conversation_id, &entries, &positions);
     }
 
     /// Nothing was stored of this batch, except what an earlier round left in doubt.

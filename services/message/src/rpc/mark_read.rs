@@ -23,7 +23,7 @@ pub(super) async fn handle(
         }
         PositionSet::Set { position, moved, head } => {
             if moved {
-                app.bus.publish(conversation_id, &[], vec![position.clone()]);
+                app.bus.publish(conversation_id, &[], std::slice::from_ref(&position));
             }
             Ok(MarkReadResponse {
                 unread_count: unread_count(head.message_no, position.read_message_no),

@@ -18,23 +18,40 @@ async fn all_calls(client: &mut Client, user: &str, id: &str, message_id: &str) 
     let mut all = Vec::new();
     macro_rules! call {
         ($method:ident, $request:ident { $($field:ident: $value:expr),* $(,)? }) => {
-            let request = proto::$request { conversation_id: conversation_id.clone(), $($field: $value,)* ..Default::default() };
+            let request = proto::$request { conversation_id: conversation_id.clone(), $($field: $value,)* };
             all.push((stringify!($method), client.$method(by(user, request)).await.err().map(reason)));
         };
     }
-    call!(send_message, SendMessageRequest { client_message_id: request_id.clone(), text: "t".to_owned() });
+    call!(
+        send_message,
+        SendMessageRequest {
+            client_message_id: request_id.clone(),
+            text: "t".to_owned(),
+            known_seq: None,
+            keep_read_position: false,
+            door: 0
+        }
+    );
     let edit_id = format!("e{}", &request_id[..20]);
     call!(
         edit_message,
-        EditMessageRequest { message_id: message_id.clone(), text: "t".to_owned(), request_id: edit_id }
+        EditMessageRequest {
+            message_id: message_id.clone(),
+            text: "t".to_owned(),
+            request_id: edit_id,
+            known_seq: None
+        }
     );
     call!(get_message, GetMessageRequest { message_id: message_id.clone() });
-    call!(list_messages, ListMessagesRequest {});
-    call!(read_log, ReadLogRequest {});
+    call!(list_messages, ListMessagesRequest { page_size: 0, page_token: String::new(), anchor: None });
+    call!(read_log, ReadLogRequest { after_seq: 0, limit: 0 });
     call!(mark_read, MarkReadRequest { seq: 1 });
-    call!(list_positions, ListPositionsRequest {});
+    call!(list_positions, ListPositionsRequest { page_size: 0, page_token: String::new() });
     let delete_id = format!("d{}", &request_id[..20]);
-    call!(delete_message, DeleteMessageRequest { message_id: message_id.clone(), request_id: delete_id });
+    call!(
+        delete_message,
+        DeleteMessageRequest { message_id: message_id.clone(), request_id: delete_id, known_seq: None }
+    );
     all
 }
 
