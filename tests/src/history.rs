@@ -36,5 +36,7 @@ pub fn check(history: &History) -> Report {
     let truth = truth::Truth::of(history);
     let mut anomalies = Vec::new();
     checks::run(history, &truth, &mut anomalies);
-    Report::new(anomalies, history.counters)
+    let mut counters = history.counters;
+    counters.filled += checks::filled(history);
+    Report::new(anomalies, counters)
 }

@@ -45,7 +45,15 @@ pub struct Socket {
     ended: watch::Receiver<bool>,
     raw: StdStream,
     welcome: Welcome,
+    recorder: Recorder,
     _task: JoinSet<()>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // The task ends with the socket, and may not come to say it.
+        self.recorder.close_session(self.session, None);
+    }
 }
 
 struct Outgoing {
@@ -101,7 +109,7 @@ impl Socket {
             // Nobody may wait any more.
             end.send_replace(true);
         });
-        Ok(Self { session, queue, followed, ended, raw, welcome, _task: task })
+        Ok(Self { session, queue, followed, ended, raw, welcome, recorder: recorder.clone(), _task: task })
     }
 
     /// The session in the history.

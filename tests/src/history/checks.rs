@@ -19,6 +19,11 @@ use super::{
 /// A second on the run's clock: what the contract gives to what is not immediate.
 const SECOND: u64 = 1_000_000_000;
 
+/// How many conversations sessions were brought up to date from the log when they resumed.
+pub(super) fn filled(history: &History) -> u64 {
+    history.sessions.iter().map(resume::filled).sum()
+}
+
 /// Runs all.
 pub(super) fn run(history: &History, truth: &Truth<'_>, anomalies: &mut Vec<Anomaly>) {
     let mut found = Found(anomalies);

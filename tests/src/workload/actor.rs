@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long a write is tried again while the server is away.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many of one's own messages and writes are remembered.
 const REMEMBERED: usize = 30;
@@ -152,7 +152,9 @@ impl Actor {
         let gives_up = self.rng.random_bool(0.15);
         let start = Instant::now();
         while matches!(answer, Answer::NotAttempted(_) | Answer::Unknown(_)) {
-            if gives_up || start.elapsed() > PATIENCE {
+            // A guest who is out may be let in again much later.
+            let is_out = matches!(&answer, Answer::NotAttempted(reason) if reason == "CONVERSATION_NOT_FOUND");
+            if gives_up || is_out || start.elapsed() > PATIENCE {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(self.rng.random_range(5..60))).await;

@@ -141,7 +141,9 @@ impl Crowd {
         for actor in &self.actors {
             let socket = actor.client.socket().context("the session that was opened")?;
             let places = self.shared.places.iter().filter(|place| place.members.contains(&actor.number));
-            let wanted: Vec<(&String, u64)> = places.map(|place| (&place.id, heads[&place.id])).collect();
+            // A direct shows to its peer with the first message.
+            let wanted: Vec<(&String, u64)> =
+                places.map(|place| (&place.id, heads[&place.id])).filter(|(_, head)| *head > 0).collect();
             // Whether it did is for the checker to say.
             socket
                 .wait_until(SETTLE_LIMIT, |followed| {

@@ -99,7 +99,12 @@ pub(crate) struct Identity {
 }
 
 /// Calls a method with one message, as a stream if it takes one, and waits for the status or the first answer.
-pub(crate) async fn call(channel: &Channel, method: &Walked, identity: &Identity, body: Vec<u8>) -> Result<Bytes, Status> {
+pub(crate) async fn call(
+    channel: &Channel,
+    method: &Walked,
+    identity: &Identity,
+    body: Vec<u8>,
+) -> Result<Bytes, Status> {
     let mut client = Grpc::new(channel.clone());
     client.ready().await.map_err(|error| Status::internal(error.to_string()))?;
     let path = PathAndQuery::try_from(method.path.clone()).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Check, Found};
+use super::{Check, Found, SECOND};
 use crate::history::{
     record::{Answer, History, Push, Session, Verdict},
     truth::{Log, Truth},
@@ -58,6 +58,18 @@ pub(super) fn check(history: &History, truth: &Truth<'_>, found: &mut Found<'_>)
     }
 }
 
+/// How many conversations of a session were filled from the log.
+pub(super) fn filled(session: &Session) -> u64 {
+    let cursors = session.resume.iter().flatten();
+    let count = cursors.filter(|(conversation, cursor)| {
+        session.pushes.iter().any(|pushed| {
+            matches!(&pushed.push, Push::Resumed { conversation: named, verdict: Verdict::Complete { head } }
+                if named == *conversation && head > *cursor)
+        })
+    });
+    count.count() as u64
+}
+
 struct Resume<'a> {
     name: &'a str,
     session: &'a Session,
@@ -109,7 +121,7 @@ impl Resume<'_> {
                     .stays
                     .get(self.session.user.as_str())
                     .is_none_or(|stays| stays.iter().any(|stay| stay.to.is_some()));
-                let past_head = cursor > self.acked_before(history);
+                let past_head = cursor > highest;
                 if (removed && !ever_out) || (!removed && !past_head) {
                     found.add(
                         Check::C10,
@@ -120,11 +132,11 @@ impl Resume<'_> {
         }
     }
 
-    /// The highest place that was acknowledged to anybody before the hello.
+    /// The highest place that was acknowledged to anybody a second before the hello: heads may lag that much.
     fn acked_before(&self, history: &History) -> u64 {
         let acked = history.calls.iter().filter(|call| call.conversation == self.conversation).filter_map(|call| {
             match call.answer {
-                Answer::Stored { seq, .. } if call.ended? < self.session.opened => Some(seq),
+                Answer::Stored { seq, .. } if call.ended? + SECOND < self.session.opened => Some(seq),
                 _ => None,
             }
         });

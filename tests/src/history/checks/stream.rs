@@ -111,22 +111,18 @@ fn nothing_is_missing(
         } else if wanted.contains_key(conversation) {
             found.add(Check::C7, format!("session {id} of {} was never given {conversation}", session.user));
         }
+        // What the session followed from the beginning starts at a head of before it was ready.
         let first = session.pushes.iter().find_map(|pushed| match &pushed.push {
-            Push::Entry(entry) if entry.conversation == **conversation => Some(entry.seq),
+            Push::Entry(entry) if entry.conversation == **conversation => Some(Some(entry.seq)),
+            Push::Added { conversation: added, .. } if added == conversation => Some(None),
             _ => None,
         });
-        let began = at.is_some() && session.resume.as_ref().is_none_or(|cursors| !cursors.contains_key(*conversation));
-        if let (true, Some(first), Some(wanted)) = (began, first, wanted.get(conversation))
+        let resumed = session.resume.as_ref().is_some_and(|cursors| cursors.contains_key(*conversation));
+        if let (false, Some(Some(first)), Some(wanted)) = (resumed, first, wanted.get(conversation))
             && first > *wanted
-            && log.stays.is_empty()
         {
-            found.add(
-                Check::C7,
-                format!(
-                    "session {id} of {}: {conversation} began at {first}, {wanted} came after it was ready",
-                    session.user
-                ),
-            );
+            let user = &session.user;
+            found.add(Check::C7, format!("session {id} of {user}: {conversation} began at {first}, not at {wanted}"));
         }
     }
 }

@@ -240,7 +240,7 @@ fn c10_a_resume_that_is_not_complete() {
     // It names a head that is too low.
     breaks(Check::C10, |history| {
         let Push::Resumed { verdict, .. } = &mut history.sessions[1].pushes[3].push else { panic!("a verdict") };
-        *verdict = Verdict::Complete { head: 4 };
+        *verdict = Verdict::Complete { head: 3 };
     });
     // A conversation has none.
     breaks(Check::C10, |history| {
