@@ -32,7 +32,8 @@ pub struct Config {
     pub lane_ids_max: usize,
     /// For calls that do not say how long they wait.
     pub timeout_default_ms: u64,
-    /// Requests under way on one stream of sends.
+    /// Requests under way on one stream of sends; then the stream is read no further. Well below `lane_pending_max`, so that a
+    /// few busy streams are held back instead of refused.
     pub stream_in_flight_max: usize,
     /// Entries that may wait for one subscriber; beyond it they are read again from the log.
     pub subscriber_entries_max: usize,
@@ -56,11 +57,11 @@ impl Default for Config {
             readers: 4,
             write_queue_max: 1_024,
             lanes_max: 4_096,
-            lane_pending_max: 4_096,
+            lane_pending_max: 32_768,
             pending_bytes_max: 64 * 1024 * 1024,
             lane_ids_max: 256,
             timeout_default_ms: 10_000,
-            stream_in_flight_max: 4_096,
+            stream_in_flight_max: 2_048,
             subscriber_entries_max: 1_024,
             user_subscriptions_max: 1_000,
             heartbeat_interval_ms: 15_000,

@@ -69,9 +69,9 @@ impl Intent {
         }
     }
 
-    /// Bytes that the entry will hold, roughly.
+    /// Bytes that it holds in memory while it waits, roughly; more than its entry will have.
     pub(crate) fn bytes(&self) -> usize {
-        const OVERHEAD: usize = 256;
+        const OVERHEAD: usize = 1_024;
         OVERHEAD
             + match self {
                 Self::Send { text, .. } | Self::Edit { text, .. } => text.len(),

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use viberchat_kit::auth::Scope;
 use viberchat_kit::error::Reason;
@@ -143,4 +143,50 @@ async fn services_need_the_scope_and_a_user() {
     assert_refused(send(&mut without, "alice", id, "m1", "t").await, Reason::PermissionDenied);
     let mut gateway = node.client();
     assert_refused(gateway.send_message(message(id, "m1", "t")).await, Reason::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_busy_member_is_asked_about_about_once_a_second_and_never_waited_for() {
+    let world = World::new();
+    let node = world.node().await;
+    let mut client = node.client();
+    let id = world.members.direct(["alice", "bob"]);
+    let begun = Instant::now();
+    let mut n = 0;
+    while begun.elapsed() < Duration::from_millis(2_500) {
+        n += 1;
+        sent(&mut client, "alice", id, &format!("m{n}"), "text").await;
+    }
+    let questions = world.members.questions.load(Ordering::SeqCst);
+    assert!((3..=6).contains(&questions), "{questions} questions in 2.5 s");
+}
+
+#[tokio::test]
+async fn who_is_asked_about_at_once_is_asked_about_once() {
+    let world = World::new();
+    let node = world.node().await;
+    let client = node.client();
+    let id = world.members.direct(["alice", "bob"]);
+    let reads = (0..100).map(|_| {
+        let mut client = client.clone();
+        async move { log(&mut client, "alice", id).await }
+    });
+    futures::future::join_all(reads).await;
+    assert_eq!(world.members.questions.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_remembered() {
+    let world = World::new();
+    let node = world.node().await;
+    let mut client = node.client();
+    let id = create_group(&world, &mut client, &[("alice", Role::Owner)]).await;
+    for n in 0..20 {
+        let name = format!("user{n}");
+        assert_refused(send(&mut client, &name, id, "m1", "t").await, Reason::ConversationNotFound);
+        let version = world.members.add(id, &name, Role::Member);
+        let joined = system(&mut client, id, version, "alice", added(&name)).await.unwrap().seq;
+        world.members.joined(id, &name, joined);
+        sent(&mut client, &name, id, "m1", "t").await;
+    }
 }
