@@ -29,7 +29,7 @@ impl Session {
                 self.conversations.insert(slot, topic.clone(), topic.head_seq());
             }
             self.resuming = Some(resuming);
-            return;
+            return self.queue_ready();
         };
         let mut unnamed = Vec::new();
         for (slot, topic) in topics {

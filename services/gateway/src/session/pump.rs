@@ -171,7 +171,8 @@ impl Session {
         }
     }
 
-    fn queue_ready(&mut self) {
+    /// The resume is over, or there was none.
+    pub(super) fn queue_ready(&mut self) {
         if self.resuming.as_ref().is_some_and(|resuming| resuming.open == 0 && resuming.resets.is_empty()) {
             self.resuming = None;
             self.outbox.force_push(frames::ready());

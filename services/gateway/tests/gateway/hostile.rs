@@ -178,7 +178,7 @@ async fn a_message_in_many_frames_is_read_like_one() {
 
 #[tokio::test]
 async fn a_reader_that_stalls_holds_little_and_is_closed() {
-    let gateway = Gateway::with(|config| config.stall_ms_max = 500).await;
+    let gateway = Gateway::with(|config| config.stall_ms_max = 2000).await;
     let group = gateway.world.group(&["alice", "bob"], 0);
     let stalled = gateway.ready("bob").await;
     let mut reading = gateway.ready("alice").await;
@@ -323,4 +323,17 @@ async fn clients_that_vanish_leave_nothing() {
     crate::support::eventually("the topic is gone", || gateway.metric("viberchat_gateway_topics") == 0.0).await;
     let mut last = gateway.ready("alice").await;
     assert!(last.socket.next().await.is_some());
+}
+
+#[tokio::test]
+async fn a_stop_without_time_ends_everything() {
+    let gateway = Gateway::with(|config| config.drain_ms = 60_000).await;
+    let clients = [gateway.ready("alice").await, gateway.connect().await];
+    let report = gateway.stop_within(Duration::from_millis(100)).await;
+    assert!(report.left_running.is_empty(), "{report:?}");
+    for mut client in clients {
+        while let Heard::Frame(frame) = client.hear().await {
+            assert!(frame["push"].get("goaway").is_some() || frame["push"].get("heartbeat").is_some(), "{frame}");
+        }
+    }
 }

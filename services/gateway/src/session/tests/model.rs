@@ -152,7 +152,6 @@ impl Model {
         let slots: Vec<_> = self.topics.iter().enumerate().map(|(slot, topic)| (slot_of(slot), topic)).collect();
         self.session.attach(slots.into_iter());
         self.take(usize::MAX);
-        self.said.clear();
     }
 
     pub(super) fn apply(&mut self, op: Op) {

@@ -119,7 +119,11 @@ impl Gateway {
     }
 
     pub(crate) async fn stop(self) -> ShutdownReport {
-        self.lifecycle.shutdown(Duration::from_secs(10)).await
+        self.stop_within(Duration::from_secs(10)).await
+    }
+
+    pub(crate) async fn stop_within(self, drain: Duration) -> ShutdownReport {
+        self.lifecycle.shutdown(drain).await
     }
 
     /// The value of a metric without labels.
@@ -132,7 +136,7 @@ impl Gateway {
 
 /// Polls until `what` holds.
 pub(crate) async fn eventually(name: &str, mut what: impl FnMut() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..2000 {
         if what() {
             return;
         }
