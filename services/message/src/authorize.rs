@@ -33,7 +33,9 @@ pub(crate) const FRESH: Duration = Duration::from_secs(1);
 const REFRESH_AFTER: Duration = Duration::from_millis(600);
 /// How long a question may take.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
-/// After a question without an answer, the grace holds for this long before the next one is waited for.
+/// How long a question is waited for by those whose old answer may serve.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// After a question without an answer, old answers serve for this long before the next one is waited for.
 const GRACE_STEP: Duration = Duration::from_millis(500);
 
 type Key = (ConversationId, UserId);
@@ -156,10 +158,15 @@ impl Authorizer {
         if let Some(answer) = old.as_ref().and_then(|known| self.in_grace(known, need)) {
             return Ok(answer);
         }
+        let patient_until = old.as_ref().filter(|known| self.may_grace(known, need)).map(|_| asked_for + PATIENCE);
+        let until = deadline.into_iter().chain(patient_until).min();
         // A question under way may have been asked before what its answer has to know; the next one was not.
-        let mut last = self.wait(&key, deadline).await;
+        let mut last = self.wait(&key, until).await;
         if last.as_ref().is_ok_and(|known| !satisfies(known, need, asked_for)) {
-            last = self.wait(&key, deadline).await;
+            last = self.wait(&key, until).await;
+        }
+        if last.is_err() && patient_until.is_some_and(|until| until <= Instant::now()) {
+            *self.unanswered.lock() = Some(Instant::now());
         }
         match last {
             Ok(known) if known.standing.version >= need.version_min => {
@@ -173,9 +180,7 @@ impl Authorizer {
     /// A member's old answer, if the conversation service has just not answered.
     fn in_grace(&self, known: &Known, need: Need) -> Option<Answer> {
         let unanswered = (*self.unanswered.lock())?;
-        let serves = unanswered.elapsed() < GRACE_STEP
-            && known.asked_at.elapsed() < self.grace
-            && known.standing.version >= need.version_min;
+        let serves = unanswered.elapsed() < GRACE_STEP && self.may_grace(known, need);
         serves.then(|| {
             self.metrics.graces.inc();
             let valid_until = (unanswered + GRACE_STEP).min(known.asked_at + self.grace);
@@ -183,12 +188,16 @@ impl Authorizer {
         })
     }
 
-    async fn wait(self: &Arc<Self>, key: &Key, deadline: Option<Instant>) -> Result<Known> {
+    fn may_grace(&self, known: &Known, need: Need) -> bool {
+        known.asked_at.elapsed() < self.grace && known.standing.version >= need.version_min
+    }
+
+    async fn wait(self: &Arc<Self>, key: &Key, until: Option<Instant>) -> Result<Known> {
         let asking = self.ask(key);
-        match deadline {
+        match until {
             None => asking.await,
-            Some(deadline) => {
-                tokio::time::timeout_at(deadline, asking).await.unwrap_or_else(|_| Err(error::too_late_not_attempted()))
+            Some(until) => {
+                tokio::time::timeout_at(until, asking).await.unwrap_or_else(|_| Err(error::too_late_not_attempted()))
             }
         }
     }

@@ -91,6 +91,8 @@ pub(crate) struct Append {
     pub(crate) changes: Vec<StateChange>,
     /// Read positions that move with the entries.
     pub(crate) positions: Vec<Position>,
+    /// Users who are no members any more: their positions are listed no longer.
+    pub(crate) departed: Vec<UserId>,
 }
 
 /// What an entry does to a message.

@@ -1,10 +1,10 @@
 //! A decision as the store takes it.
 
-use viberchat_kit::id::ConversationId;
+use viberchat_kit::id::{ConversationId, UserId};
 
 use super::decide::Decision;
 use crate::convert;
-use crate::domain::entry::Body;
+use crate::domain::entry::{Body, Entry, SystemBody};
 use crate::domain::position::Position;
 use crate::domain::rules::Drafted;
 use crate::store::{Append, Record, StateChange};
@@ -16,6 +16,7 @@ pub(super) fn of_decision(conversation_id: ConversationId, expected_head: u64, d
         records: decision.entries.iter().map(record).collect(),
         changes: decision.entries.iter().filter_map(change).collect(),
         positions: positions(&decision.entries),
+        departed: departed(&decision.entries),
     }
 }
 
@@ -54,23 +55,35 @@ fn change(drafted: &Drafted) -> Option<StateChange> {
 /// at the entry of joining.
 pub(super) fn positions(entries: &[Drafted]) -> Vec<Position> {
     let mut positions: Vec<Position> = Vec::new();
-    let mut raise = |user: &viberchat_kit::id::UserId, drafted: &Drafted| {
-        let position =
-            Position { user: user.clone(), read_seq: drafted.entry.seq, read_message_no: drafted.entry.message_no };
-        match positions.iter_mut().find(|earlier| earlier.user == position.user) {
-            Some(earlier) => *earlier = position,
-            None => positions.push(position),
-        }
-    };
     for drafted in entries {
-        if drafted.moves_position {
-            raise(&drafted.entry.actor, drafted);
-        }
-        if let Body::System(system) = &drafted.entry.body {
-            for member in system.joined() {
-                raise(&member.user, drafted);
-            }
+        match &drafted.entry.body {
+            Body::System(SystemBody::MemberRemoved { user, .. }) => positions.retain(|known| known.user != *user),
+            Body::System(system) => system.joined().iter().for_each(|m| raise(&mut positions, &m.user, drafted)),
+            _ if drafted.moves_position => raise(&mut positions, &drafted.entry.actor, drafted),
+            _ => {}
         }
     }
     positions
+}
+
+fn raise(positions: &mut Vec<Position>, user: &UserId, drafted: &Drafted) {
+    let Entry { seq, message_no, .. } = drafted.entry;
+    let position = Position { user: user.clone(), read_seq: seq, read_message_no: message_no };
+    match positions.iter_mut().find(|known| known.user == position.user) {
+        Some(known) => *known = position,
+        None => positions.push(position),
+    }
+}
+
+/// Who is gone after the entries.
+fn departed(entries: &[Drafted]) -> Vec<UserId> {
+    let mut departed: Vec<UserId> = Vec::new();
+    for drafted in entries {
+        let Body::System(system) = &drafted.entry.body else { continue };
+        if let SystemBody::MemberRemoved { user, .. } = system {
+            departed.push(user.clone());
+        }
+        departed.retain(|gone| system.joined().iter().all(|member| member.user != *gone));
+    }
+    departed
 }

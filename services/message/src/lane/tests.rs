@@ -18,7 +18,6 @@ use crate::domain::dedup::{Found, WriteId};
 use crate::domain::entry::{Body, Door};
 use crate::domain::head::Head;
 use crate::domain::membership::{ConversationKind, Role, Standing};
-use crate::domain::position::Position;
 use crate::domain::rules::Intent;
 use crate::metrics::AuthorizeMetrics;
 use crate::store::sqlite::stamp::SqliteFile;
@@ -391,7 +390,8 @@ fn deletion_of(entry: &Entry, message: &crate::domain::entry::MessageSent) -> Ap
             message_body: crate::convert::encode_body(&entry.body.erased()),
             edit_body: Vec::new(),
         }],
-        positions: Vec::<Position>::new(),
+        positions: Vec::new(),
+        departed: Vec::new(),
     }
 }
 

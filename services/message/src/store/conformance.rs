@@ -32,6 +32,7 @@ macro_rules! stamp {
                 overviews_join_head_message_and_position,
                 positions_keep_their_maximum,
                 positions_are_paged_by_user,
+                who_is_gone_has_no_position,
                 an_unknown_log_is_empty,
                 a_write_by_another_handle_is_noticed,
             ]
@@ -82,6 +83,7 @@ impl Writer {
             records: Vec::new(),
             changes: Vec::new(),
             positions: Vec::new(),
+            departed: Vec::new(),
         }
     }
 
@@ -409,6 +411,19 @@ pub(crate) async fn positions_are_paged_by_user(backend: &dyn Backend) {
     let second = handle.positions(id(1), Some(user("carol")), 2).await.unwrap();
     assert_eq!(second.positions.iter().map(|p| p.user.as_str()).collect::<Vec<_>>(), ["dora"]);
     assert!(!second.more);
+}
+
+pub(crate) async fn who_is_gone_has_no_position(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    store(&handle, log.message("alice", "m1", "text")).await;
+    handle.set_position(id(1), user("bob"), 1).await.unwrap();
+    handle.set_position(id(1), user("carol"), 1).await.unwrap();
+    let mut removal = log.system("bob is gone");
+    removal.departed = vec![user("bob")];
+    store(&handle, removal).await;
+    let left = handle.positions(id(1), None, 9).await.unwrap().positions;
+    assert_eq!(left.iter().map(|p| p.user.as_str()).collect::<Vec<_>>(), ["carol"]);
 }
 
 pub(crate) async fn an_unknown_log_is_empty(backend: &dyn Backend) {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use viberchat_kit::auth::Scope;
 use viberchat_kit::error::Reason;
+use viberchat_kit::rpc::with_deadline;
 use viberchat_proto::message::v1 as proto;
 use viberchat_proto::types::v1::Role;
 
@@ -189,4 +190,23 @@ async fn a_refusal_is_not_remembered() {
         world.members.joined(id, &name, joined);
         sent(&mut client, &name, id, "m1", "t").await;
     }
+}
+
+#[tokio::test]
+async fn a_silent_conversation_service_delays_known_members_a_little_and_strangers_to_their_deadline() {
+    let world = World::new();
+    let node = world.node().await;
+    let mut client = node.client();
+    let id = world.members.direct(["alice", "bob"]);
+    sent(&mut client, "alice", id, "m0", "alice is known").await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    world.members.silent.store(true, Ordering::SeqCst);
+
+    let begun = Instant::now();
+    for n in 1..20 {
+        sent(&mut client, "alice", id, &format!("m{n}"), "text").await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    let request = with_deadline(by("bob", message(id, "m1", "text")), Duration::from_millis(200));
+    assert!(client.send_message(request).await.is_err());
 }

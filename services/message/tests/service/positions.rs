@@ -81,6 +81,26 @@ async fn positions_are_listed_by_user_in_pages() {
     assert_eq!(positions[4].read_seq, 1);
 }
 
+#[tokio::test]
+async fn only_members_have_a_position() {
+    let world = World::new();
+    let node = world.node().await;
+    let mut client = node.client();
+    let id = create_group(&world, &mut client, &[("alice", Role::Owner), ("bob", Role::Member)]).await;
+    sent(&mut client, "bob", id, "m1", "text").await;
+    let listed = async |client: &mut Client| {
+        let request = ListPositionsRequest { conversation_id: id.to_string(), ..Default::default() };
+        let page = client.list_positions(by("alice", request)).await.unwrap().into_inner();
+        page.positions.into_iter().map(|p| (p.user_id, p.read_seq)).collect::<Vec<_>>()
+    };
+    let version = world.members.remove(id, "bob");
+    system(&mut client, id, version, "alice", removed("bob")).await.unwrap();
+    assert_eq!(listed(&mut client).await, [("alice".to_owned(), 1)]);
+    let version = world.members.add(id, "bob", Role::Member);
+    let joined = system(&mut client, id, version, "alice", added("bob")).await.unwrap().seq;
+    assert_eq!(listed(&mut client).await, [("alice".to_owned(), 1), ("bob".to_owned(), joined)]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Send { user: usize },

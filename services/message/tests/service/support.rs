@@ -45,6 +45,8 @@ pub(crate) struct Members {
     pub(crate) activity: parking_lot::Mutex<Vec<conversation::RecordActivityRequest>>,
     pub(crate) questions: AtomicU64,
     pub(crate) unavailable: AtomicBool,
+    /// Questions get no answer at all.
+    pub(crate) silent: AtomicBool,
     /// RecordActivity fails this many times more.
     pub(crate) activity_failures: AtomicU64,
 }
@@ -136,6 +138,9 @@ macro_rules! conversation_server {
                 request: Request<conversation::AuthorizeMemberRequest>,
             ) -> Result<Response<conversation::AuthorizeMemberResponse>, Status> {
                 self.0.questions.fetch_add(1, Ordering::SeqCst);
+                if self.0.silent.load(Ordering::SeqCst) {
+                    std::future::pending::<()>().await;
+                }
                 if self.0.unavailable.load(Ordering::SeqCst) {
                     return Err(Status::unavailable("asleep"));
                 }

@@ -43,6 +43,9 @@ pub(super) fn run(connection: &Connection, append: &Append) -> Result<Appended, 
     for moved in &append.positions {
         position::raise(connection, append.conversation_id, moved)?;
     }
+    for user in &append.departed {
+        position::forget(connection, append.conversation_id, user)?;
+    }
     Ok(Appended::Stored)
 }
 

@@ -15,6 +15,8 @@ pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path, flags)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", fault::sqlite_synchronous())?;
+    // A statement's own journal may hold what an erasure overwrites: not on disk.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     // What is overwritten or freed is overwritten with zeros too.
     connection.pragma_update(None, "secure_delete", "ON")?;
     Ok(connection)

@@ -28,6 +28,14 @@ pub(super) fn raise(
         .map(drop)
 }
 
+/// A former member has no position. Who comes back starts at the entry of joining, which lies further.
+pub(super) fn forget(connection: &Connection, conversation_id: ConversationId, user: &UserId) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM position WHERE conversation_id = ?1 AND user_id = ?2")?
+        .execute(params![conversation_id.as_bytes(), user.as_str()])
+        .map(drop)
+}
+
 /// Moves a position to `seq` inside the writer's transaction.
 pub(super) fn set(
     connection: &Connection,
