@@ -18,7 +18,14 @@ export class Composer {
   #input = h('textarea', { rows: 1, 'data-testid': 'composer', 'aria-describedby': 'composer-hint', enterKeyHint: 'send' });
   #send = iconButton('send', 'Send', () => this.#submit(), { class: 'send-button', 'data-testid': 'send' });
   #hint = h('div', { class: 'composer-hint', id: 'composer-hint', 'data-testid': 'composer-hint' });
-  #banner = h('div', { class: 'editing-banner', hidden: true, 'data-testid': 'editing' }, icon('edit'), h('span', {}, 'Editing message'), h('span', { class: 'grow' }), iconButton('close', 'Cancel editing', () => this.#stopEditing()));
+  #banner = h(
+    'div',
+    { class: 'editing-banner', hidden: true, 'data-testid': 'editing' },
+    icon('edit'),
+    h('span', {}, 'Editing message'),
+    h('span', { class: 'grow' }),
+    iconButton('close', 'Cancel editing', () => this.#stopEditing()),
+  );
 
   /**
    * @param {import('../sdk/conversation.js').Conversation} conversation
@@ -29,9 +36,18 @@ export class Composer {
     this.#conversation = conversation;
     this.#app = app;
     this.#options = options;
-    setProps(this.#input, { oninput: () => this.#changed(), onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event) });
+    setProps(this.#input, {
+      oninput: () => this.#changed(),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
+    });
     this.#input.value = drafts.get(conversation.id) ?? '';
-    this.element = h('form', { class: 'composer', onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), this.#submit()) }, this.#banner, h('div', { class: 'composer-box' }, this.#input, this.#send), this.#hint);
+    this.element = h(
+      'form',
+      { class: 'composer', onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), this.#submit()) },
+      this.#banner,
+      h('div', { class: 'composer-box' }, this.#input, this.#send),
+      this.#hint,
+    );
     this.draw();
   }
 
@@ -73,7 +89,14 @@ export class Composer {
     if (!this.#editing) drafts.set(this.#conversation.id, text);
     const left = this.#app.chat.limits.textBytesMax - utf8Length(text);
     const isOffline = this.#app.chat.state.name !== 'online';
-    const hint = left < 0 ? `${-left} bytes too long` : left < 500 ? `${left} bytes left` : isOffline && this.#app.isTroubled ? 'No connection. What you write will be sent later.' : '';
+    const hint =
+      left < 0
+        ? `${-left} bytes too long`
+        : left < 500
+          ? `${left} bytes left`
+          : isOffline && this.#app.isTroubled
+            ? 'No connection. What you write will be sent later.'
+            : '';
     if (this.#hint.textContent !== hint) this.#hint.textContent = hint;
     this.#hint.classList.toggle('is-error', left < 0);
     this.#send.disabled = left < 0 || text.trim() === '';

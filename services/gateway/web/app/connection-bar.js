@@ -14,7 +14,14 @@ export class ConnectionBar {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.#app = app;
-    this.element = h('div', { class: 'connection-bar', 'data-testid': 'connection-state', hidden: true }, h('span', { class: 'spinner', 'aria-hidden': 'true' }), this.#text, this.#countdown, this.#button);
+    this.element = h(
+      'div',
+      { class: 'connection-bar', 'data-testid': 'connection-state', hidden: true },
+      h('span', { class: 'spinner', 'aria-hidden': 'true' }),
+      this.#text,
+      this.#countdown,
+      this.#button,
+    );
     app.chat.on('state', () => this.draw());
     app.on('troubled', () => this.draw());
     addEventListener('offline', () => this.draw());
@@ -34,7 +41,11 @@ export class ConnectionBar {
     const what = navigator.onLine ? `${connectionText(reason)}.` : 'You are offline.';
     const text = `${what}${later}`;
     if (this.#text.textContent !== text) this.#text.textContent = text;
-    this.#countdown.textContent = isClosed ? '' : name === 'offline' && seconds > 0 ? `Trying again in ${seconds} s` : 'Connecting…';
+    this.#countdown.textContent = isClosed
+      ? ''
+      : name === 'offline' && seconds > 0
+        ? `Trying again in ${seconds} s`
+        : 'Connecting…';
     this.#button.textContent = isClosed ? 'Sign in again' : 'Try now';
     this.#button.hidden = name === 'connecting';
     this.#button.onclick = () => (isClosed ? this.#app.signInAgain() : this.#app.chat.wake());

@@ -23,7 +23,17 @@ export class ConversationList {
     this.#app = app;
     this.element = h('div', { class: 'list-viewport', 'data-testid': 'conversation-list' }, this.#rows, this.#empty);
     this.#show = keyedList(this.#rows, {
-      create: (/** @type {ListRow} */ row) => h('div', { role: 'listitem', class: 'list-item' }, h('a', { class: 'list-row', href: `#/c/${row.key}`, 'data-testid': 'conversation-row', 'data-conversation-id': row.key })),
+      create: (/** @type {ListRow} */ row) =>
+        h(
+          'div',
+          { role: 'listitem', class: 'list-item' },
+          h('a', {
+            class: 'list-row',
+            href: `#/c/${row.key}`,
+            'data-testid': 'conversation-row',
+            'data-conversation-id': row.key,
+          }),
+        ),
       draw: (element, row) => this.#drawRow(element, row),
       signature: (row) => row.signature,
     });
@@ -49,7 +59,16 @@ export class ConversationList {
     const first = Math.max(0, Math.floor(scrollTop / ROW_PX) - SPARE_ROWS);
     const last = Math.ceil((scrollTop + clientHeight) / ROW_PX) + SPARE_ROWS;
     this.#rows.style.height = `${all.length * ROW_PX}px`;
-    this.#show(all.slice(first, last).map((conversation, at) => ({ key: conversation.id, top: (first + at) * ROW_PX, conversation, signature: this.#signature(conversation, first + at, all.length) })));
+    this.#show(
+      all
+        .slice(first, last)
+        .map((conversation, at) => ({
+          key: conversation.id,
+          top: (first + at) * ROW_PX,
+          conversation,
+          signature: this.#signature(conversation, first + at, all.length),
+        })),
+    );
     this.#drawEmpty(all.length);
   }
 
@@ -65,9 +84,18 @@ export class ConversationList {
     if (count > 0) return;
     const { chat } = this.#app;
     if (!chat.isListed) {
-      if (!this.#empty.querySelector('.skeleton-row')) this.#empty.replaceChildren(...Array.from({ length: 6 }, () => h('div', { class: 'skeleton-row' }, h('span', { class: 'skeleton-avatar' }), h('span', { class: 'skeleton-text' }))));
+      if (!this.#empty.querySelector('.skeleton-row'))
+        this.#empty.replaceChildren(
+          ...Array.from({ length: 6 }, () =>
+            h('div', { class: 'skeleton-row' }, h('span', { class: 'skeleton-avatar' }), h('span', { class: 'skeleton-text' })),
+          ),
+        );
     } else {
-      this.#empty.replaceChildren(this.#filter ? h('p', {}, 'No conversation by this name.') : h('div', { class: 'empty' }, h('h2', {}, 'No conversations yet'), h('p', {}, 'Start one with the button above.')));
+      this.#empty.replaceChildren(
+        this.#filter
+          ? h('p', {}, 'No conversation by this name.')
+          : h('div', { class: 'empty' }, h('h2', {}, 'No conversations yet'), h('p', {}, 'Start one with the button above.')),
+      );
     }
   }
 
@@ -78,7 +106,20 @@ export class ConversationList {
     const face = this.#app.people.faceOf(conversation);
     const sender = lastMessage ? this.#app.people.nameOrYou(lastMessage.senderUserId) : '';
     const isOpen = this.#app.openId === conversation.id;
-    return JSON.stringify([face, lastMessage, sender, unreadCount, isPinned, isDirect, waiting?.state, waiting?.text, isOpen, listTime(activityTime, Date.now()), at, count]);
+    return JSON.stringify([
+      face,
+      lastMessage,
+      sender,
+      unreadCount,
+      isPinned,
+      isDirect,
+      waiting?.state,
+      waiting?.text,
+      isOpen,
+      listTime(activityTime, Date.now()),
+      at,
+      count,
+    ]);
   }
 
   /** @param {HTMLElement} element @param {ListRow} row */
@@ -100,7 +141,13 @@ export class ConversationList {
       h('span', { class: 'list-name' }, face.name),
       h('span', { class: 'list-time' }, isPinned && icon('pin'), time),
       h('span', { class: 'list-preview', 'data-testid': 'preview' }, ...this.#preview(conversation)),
-      unreadCount > 0 ? h('span', { class: 'badge', 'data-testid': 'unread', 'aria-label': `${plural(unreadCount, 'unread message')}` }, unreadCount > 999 ? '999+' : unreadCount) : '',
+      unreadCount > 0
+        ? h(
+            'span',
+            { class: 'badge', 'data-testid': 'unread', 'aria-label': `${plural(unreadCount, 'unread message')}` },
+            unreadCount > 999 ? '999+' : unreadCount,
+          )
+        : '',
     );
   }
 

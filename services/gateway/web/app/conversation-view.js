@@ -14,7 +14,12 @@ export class ConversationView {
   #composer;
   /** @type {DetailsPane | null} */
   #details = null;
-  #title = h('button', { type: 'button', class: 'conversation-title', 'data-testid': 'conversation-title', onclick: () => this.#toggleDetails() });
+  #title = h('button', {
+    type: 'button',
+    class: 'conversation-title',
+    'data-testid': 'conversation-title',
+    onclick: () => this.#toggleDetails(),
+  });
   #main;
   #stops;
 
@@ -32,13 +37,18 @@ export class ConversationView {
       onEditLast: () => this.#editLast(),
     });
     const header = h(
-      'header', { class: 'conversation-header' },
+      'header',
+      { class: 'conversation-header' },
       iconButton('back', 'Back to the list', () => app.open(''), { class: 'icon-button back', 'data-testid': 'back' }),
       this.#title,
       iconButton('info', 'Details', () => this.#toggleDetails(), { 'data-testid': 'details' }),
     );
     this.#main = h('div', { class: 'conversation-main' }, header, this.#list.element, this.#composer.element);
-    this.element = h('main', { class: 'conversation', 'data-testid': 'conversation', 'data-conversation-id': conversation.id }, this.#main);
+    this.element = h(
+      'main',
+      { class: 'conversation', 'data-testid': 'conversation', 'data-conversation-id': conversation.id },
+      this.#main,
+    );
     const draw = onceAFrame(() => this.#draw());
     this.#stops = [
       app.chat.on('change', (changed) => (!changed || changed === conversation) && draw()),
@@ -64,11 +74,19 @@ export class ConversationView {
     if (this.#conversation.isRemoved) return;
     const face = this.#app.people.faceOf(this.#conversation);
     const { memberCount, peerUserId = '' } = this.#conversation.details;
-    const below = this.#conversation.isDirect ? (face.name === peerUserId ? '' : `@${peerUserId}`) : plural(memberCount ?? 1, 'member');
+    const below = this.#conversation.isDirect
+      ? face.name === peerUserId
+        ? ''
+        : `@${peerUserId}`
+      : plural(memberCount ?? 1, 'member');
     const wanted = JSON.stringify([face, below]);
     if (this.#title.dataset.drawn !== wanted) {
       this.#title.dataset.drawn = wanted;
-      fill(this.#title, avatar(face, 'medium'), h('span', { class: 'two-lines' }, h('strong', {}, face.name), h('span', {}, below)));
+      fill(
+        this.#title,
+        avatar(face, 'medium'),
+        h('span', { class: 'two-lines' }, h('strong', {}, face.name), h('span', {}, below)),
+      );
     }
     this.#composer.draw();
   }
@@ -76,7 +94,16 @@ export class ConversationView {
   #removed() {
     this.#details?.close();
     this.#details = null;
-    fill(this.element, h('div', { class: 'empty', 'data-testid': 'removed' }, h('h2', {}, 'You are no longer in this conversation'), h('p', {}, 'Its messages cannot be read any more.'), h('button', { type: 'button', class: 'button', onclick: () => this.#app.open('') }, 'Close')));
+    fill(
+      this.element,
+      h(
+        'div',
+        { class: 'empty', 'data-testid': 'removed' },
+        h('h2', {}, 'You are no longer in this conversation'),
+        h('p', {}, 'Its messages cannot be read any more.'),
+        h('button', { type: 'button', class: 'button', onclick: () => this.#app.open('') }, 'Close'),
+      ),
+    );
   }
 
   #toggleDetails() {
@@ -98,7 +125,11 @@ export class ConversationView {
 
   /** @param {import('./rows.js').MessageRow} row */
   async #delete(row) {
-    const isSure = await confirmDialog({ title: 'Delete this message?', text: 'It disappears for everyone in this conversation. This cannot be undone.', action: 'Delete' });
+    const isSure = await confirmDialog({
+      title: 'Delete this message?',
+      text: 'It disappears for everyone in this conversation. This cannot be undone.',
+      action: 'Delete',
+    });
     if (isSure) this.#conversation.delete(row.messageId);
     this.#composer.focus();
   }

@@ -23,14 +23,30 @@ export class DetailsPane {
     this.#conversation = conversation;
     this.#app = app;
     this.element = h(
-      'aside', { class: 'details', 'aria-label': 'Details', 'data-testid': 'details-pane', onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === 'Escape' && onClose() },
-      h('header', { class: 'conversation-header' }, h('h2', {}, 'Details'), h('span', { class: 'grow' }), iconButton('close', 'Close details', onClose)),
+      'aside',
+      {
+        class: 'details',
+        'aria-label': 'Details',
+        'data-testid': 'details-pane',
+        onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === 'Escape' && onClose(),
+      },
+      h(
+        'header',
+        { class: 'conversation-header' },
+        h('h2', {}, 'Details'),
+        h('span', { class: 'grow' }),
+        iconButton('close', 'Close details', onClose),
+      ),
       this.#body,
     );
     const draw = onceAFrame(() => this.#draw());
     const stopChange = app.chat.on('change', (changed) => (!changed || changed === conversation) && draw());
     // Each change of the members is an entry of the log.
-    const stopEntry = app.chat.on('entry', (changed, { body = {} }) => changed === conversation && (body.membersAdded || body.memberRemoved || body.roleChanged) && void this.#load());
+    const stopEntry = app.chat.on(
+      'entry',
+      (changed, { body = {} }) =>
+        changed === conversation && (body.membersAdded || body.memberRemoved || body.roleChanged) && void this.#load(),
+    );
     this.#stop = () => (stopChange(), stopEntry());
     this.#draw();
     void this.#load();
@@ -55,7 +71,11 @@ export class DetailsPane {
     let pageToken = '';
     try {
       do {
-        const reply = await this.#app.chat.read('listMembers', { conversationId: this.#conversation.id, pageSize: 200, ...(pageToken && { pageToken }) });
+        const reply = await this.#app.chat.read('listMembers', {
+          conversationId: this.#conversation.id,
+          pageSize: 200,
+          ...(pageToken && { pageToken }),
+        });
         members.push(...(reply.members ?? []));
         pageToken = reply.nextPageToken ?? '';
       } while (pageToken && members.length < MEMBERS_SHOWN_MAX);
@@ -71,10 +91,22 @@ export class DetailsPane {
     if (this.#body.querySelector('details[open], input:focus')) return;
     const conversation = this.#conversation;
     const face = this.#app.people.faceOf(conversation);
-    const pin = h('input', { type: 'checkbox', class: 'switch', checked: conversation.isPinned, 'data-testid': 'pin', onchange: () => this.#ask(this.#app.chat.setPinned(conversation, pin.checked)) });
+    const pin = h('input', {
+      type: 'checkbox',
+      class: 'switch',
+      checked: conversation.isPinned,
+      'data-testid': 'pin',
+      onchange: () => this.#ask(this.#app.chat.setPinned(conversation, pin.checked)),
+    });
     fill(
       this.#body,
-      h('div', { class: 'details-face' }, avatar(face, 'large'), conversation.isDirect || !this.#isAdmin ? h('h2', {}, face.name) : this.#nameField(face.name), conversation.isDirect && h('p', {}, `@${face.id}`)),
+      h(
+        'div',
+        { class: 'details-face' },
+        avatar(face, 'large'),
+        conversation.isDirect || !this.#isAdmin ? h('h2', {}, face.name) : this.#nameField(face.name),
+        conversation.isDirect && h('p', {}, `@${face.id}`),
+      ),
       h('label', { class: 'details-line' }, icon('pin'), h('span', { class: 'grow' }, 'Pin to the top'), pin),
       !conversation.isDirect && this.#memberSection(),
     );
@@ -83,7 +115,11 @@ export class DetailsPane {
   /** @param {string} name */
   #nameField(name) {
     const field = h('input', {
-      class: 'field name-field', value: name, maxLength: 255, 'aria-label': 'Name of the group', 'data-testid': 'rename',
+      class: 'field name-field',
+      value: name,
+      maxLength: 255,
+      'aria-label': 'Name of the group',
+      'data-testid': 'rename',
       onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === 'Enter' && field.blur(),
       onchange: () => {
         const wanted = field.value.trim();
@@ -96,14 +132,29 @@ export class DetailsPane {
 
   #memberSection() {
     const { chat, people } = this.#app;
-    const members = [...(this.#members ?? [])].sort((a, b) => RANK[a.role] - RANK[b.role] || people.name(a.userId).localeCompare(people.name(b.userId)));
-    const add = () => addMembersDialog(this.#app, this.#conversation, new Set([chat.userId, ...members.map(({ userId }) => userId)]));
+    const members = [...(this.#members ?? [])].sort(
+      (a, b) => RANK[a.role] - RANK[b.role] || people.name(a.userId).localeCompare(people.name(b.userId)),
+    );
+    const add = () =>
+      addMembersDialog(this.#app, this.#conversation, new Set([chat.userId, ...members.map(({ userId }) => userId)]));
     return h(
-      'section', { class: 'details-members' },
+      'section',
+      { class: 'details-members' },
       h('h3', {}, plural(this.#conversation.details.memberCount ?? members.length, 'member')),
-      this.#isAdmin && h('button', { type: 'button', class: 'person is-action', 'data-testid': 'add-members', onclick: add }, h('span', { class: 'avatar medium is-plain' }, icon('plus')), 'Add people'),
+      this.#isAdmin &&
+        h(
+          'button',
+          { type: 'button', class: 'person is-action', 'data-testid': 'add-members', onclick: add },
+          h('span', { class: 'avatar medium is-plain' }, icon('plus')),
+          'Add people',
+        ),
       h('ul', {}, ...members.map((member) => this.#memberRow(member))),
-      h('button', { type: 'button', class: 'person is-action is-danger', 'data-testid': 'leave', onclick: () => void this.#leave() }, h('span', { class: 'avatar medium is-plain' }, icon('back')), 'Leave group'),
+      h(
+        'button',
+        { type: 'button', class: 'person is-action is-danger', 'data-testid': 'leave', onclick: () => void this.#leave() },
+        h('span', { class: 'avatar medium is-plain' }, icon('back')),
+        'Leave group',
+      ),
     );
   }
 
@@ -113,19 +164,50 @@ export class DetailsPane {
     const isSelf = member.userId === this.#app.chat.userId;
     const actions = isSelf ? [] : this.#actionsOn(member, displayName(user));
     return h(
-      'li', { class: 'person', 'data-testid': 'member', 'data-user-id': member.userId, 'data-role': member.role },
+      'li',
+      { class: 'person', 'data-testid': 'member', 'data-user-id': member.userId, 'data-role': member.role },
       avatar(userFace(user), 'medium'),
-      h('span', { class: 'two-lines' }, h('strong', {}, isSelf ? 'You' : displayName(user)), member.role !== 'ROLE_MEMBER' && h('span', {}, roleName(member.role))),
-      actions.length > 0 && h('details', { class: 'menu', onfocusout: closeMenu }, h('summary', { class: 'icon-button', 'aria-label': `Actions for ${displayName(user)}`, 'data-testid': 'member-menu' }, icon('more')), h('div', { class: 'menu-items' }, ...actions)),
+      h(
+        'span',
+        { class: 'two-lines' },
+        h('strong', {}, isSelf ? 'You' : displayName(user)),
+        member.role !== 'ROLE_MEMBER' && h('span', {}, roleName(member.role)),
+      ),
+      actions.length > 0 &&
+        h(
+          'details',
+          { class: 'menu', onfocusout: closeMenu },
+          h(
+            'summary',
+            { class: 'icon-button', 'aria-label': `Actions for ${displayName(user)}`, 'data-testid': 'member-menu' },
+            icon('more'),
+          ),
+          h('div', { class: 'menu-items' }, ...actions),
+        ),
     );
   }
 
   /** @param {Member} member @param {string} name */
   #actionsOn({ userId, role }, name) {
     /** @param {string} label @param {string} testId @param {() => void} run */
-    const item = (label, testId, run) => h('button', { type: 'button', 'data-testid': testId, onclick: (/** @type {any} */ event) => (event.currentTarget.closest('details').removeAttribute('open'), run()) }, label);
+    const item = (label, testId, run) =>
+      h(
+        'button',
+        {
+          type: 'button',
+          'data-testid': testId,
+          onclick: (/** @type {any} */ event) => (event.currentTarget.closest('details').removeAttribute('open'), run()),
+        },
+        label,
+      );
     const setRole = (/** @type {string} */ wanted) => void this.#change('updateRole', { userId, role: wanted });
-    const items = [item('Message', 'message-member', () => void this.#ask(this.#app.chat.startDirect(userId).then(({ id }) => this.#app.open(id))))];
+    const items = [
+      item(
+        'Message',
+        'message-member',
+        () => void this.#ask(this.#app.chat.startDirect(userId).then(({ id }) => this.#app.open(id))),
+      ),
+    ];
     if (this.#role === 'ROLE_OWNER') {
       if (role !== 'ROLE_OWNER') items.push(item('Make owner', 'make-owner', () => setRole('ROLE_OWNER')));
       if (role !== 'ROLE_ADMIN') items.push(item('Make admin', 'make-admin', () => setRole('ROLE_ADMIN')));
@@ -139,12 +221,20 @@ export class DetailsPane {
 
   /** @param {string} userId @param {string} name */
   async #remove(userId, name) {
-    const isSure = await confirmDialog({ title: `Remove ${name}?`, text: `${name} can no longer read or write in this group.`, action: 'Remove' });
+    const isSure = await confirmDialog({
+      title: `Remove ${name}?`,
+      text: `${name} can no longer read or write in this group.`,
+      action: 'Remove',
+    });
     if (isSure) await this.#change('removeMember', { userId });
   }
 
   async #leave() {
-    const isSure = await confirmDialog({ title: 'Leave this group?', text: 'You can no longer read its messages, unless somebody adds you again.', action: 'Leave' });
+    const isSure = await confirmDialog({
+      title: 'Leave this group?',
+      text: 'You can no longer read its messages, unless somebody adds you again.',
+      action: 'Leave',
+    });
     if (!isSure) return;
     const isDone = await this.#ask(this.#app.chat.leave(this.#conversation, this.#requestIdOf('leave')));
     if (isDone) this.#app.open('');

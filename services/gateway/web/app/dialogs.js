@@ -10,8 +10,14 @@ import { newId } from '../sdk/viberchat.js';
 function openDialog(title, props, ...children) {
   /** @type {HTMLDialogElement} */
   const dialog = h(
-    'dialog', { class: 'dialog', 'aria-label': title, onclose: () => dialog.remove(), ...props },
-    h('header', {}, h('h2', {}, title), iconButton('close', 'Close', () => dialog.close())),
+    'dialog',
+    { class: 'dialog', 'aria-label': title, onclose: () => dialog.remove(), ...props },
+    h(
+      'header',
+      {},
+      h('h2', {}, title),
+      iconButton('close', 'Close', () => dialog.close()),
+    ),
     ...children,
   );
   // A press on what is around it closes it, a selection that ends there does not.
@@ -25,12 +31,24 @@ function openDialog(title, props, ...children) {
 export function confirmDialog({ title, text, action }) {
   return new Promise((resolve) => {
     const dialog = openDialog(
-      title, { class: 'dialog is-small', 'data-testid': 'confirm-dialog' },
+      title,
+      { class: 'dialog is-small', 'data-testid': 'confirm-dialog' },
       h('p', {}, text),
       h(
-        'footer', {},
+        'footer',
+        {},
         h('button', { type: 'button', class: 'button', onclick: () => dialog.close() }, 'Cancel'),
-        h('button', { type: 'button', class: 'button is-danger', autofocus: true, 'data-testid': 'confirm', onclick: () => dialog.close('yes') }, action),
+        h(
+          'button',
+          {
+            type: 'button',
+            class: 'button is-danger',
+            autofocus: true,
+            'data-testid': 'confirm',
+            onclick: () => dialog.close('yes'),
+          },
+          action,
+        ),
       ),
     );
     dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'));
@@ -45,10 +63,13 @@ export function newDirectDialog(app) {
     onPick: (user) => {
       error.textContent = '';
       app.people.learn([user]);
-      app.chat.startDirect(user.userId).then((conversation) => {
-        dialog.close();
-        app.open(conversation.id);
-      }, (failure) => (error.textContent = sentence(failure.reason)));
+      app.chat.startDirect(user.userId).then(
+        (conversation) => {
+          dialog.close();
+          app.open(conversation.id);
+        },
+        (failure) => (error.textContent = sentence(failure.reason)),
+      );
     },
   });
   const dialog = openDialog('New message', { 'data-testid': 'new-direct-dialog' }, picker.element, error);
@@ -59,7 +80,14 @@ export function newDirectDialog(app) {
 export function newGroupDialog(app) {
   const requestIdOf = requestIds();
   const error = errorLine();
-  const name = h('input', { type: 'text', class: 'field', maxLength: 255, placeholder: 'Name of the group', 'aria-label': 'Name of the group', 'data-testid': 'group-name' });
+  const name = h('input', {
+    type: 'text',
+    class: 'field',
+    maxLength: 255,
+    placeholder: 'Name of the group',
+    'aria-label': 'Name of the group',
+    'data-testid': 'group-name',
+  });
   const picker = new PeoplePicker(app, { exclude: new Set([app.chat.userId]), isMultiple: true });
   const create = h('button', { type: 'submit', class: 'button is-primary', 'data-testid': 'create-group' }, 'Create group');
   const submit = async (/** @type {Event} */ event) => {
@@ -101,7 +129,13 @@ export function addMembersDialog(app, conversation, members) {
       error.textContent = sentence(/** @type {any} */ (failure).reason);
     }
   };
-  const form = h('form', { onsubmit: add }, picker.element, error, h('footer', {}, h('button', { type: 'submit', class: 'button is-primary', 'data-testid': 'add-members-confirm' }, 'Add')));
+  const form = h(
+    'form',
+    { onsubmit: add },
+    picker.element,
+    error,
+    h('footer', {}, h('button', { type: 'submit', class: 'button is-primary', 'data-testid': 'add-members-confirm' }, 'Add')),
+  );
   const dialog = openDialog('Add people', { 'data-testid': 'add-members-dialog' }, form);
   picker.focus();
 }

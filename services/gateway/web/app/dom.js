@@ -23,7 +23,8 @@ export function h(tag, props = {}, ...children) {
 /** @param {HTMLElement} element @param {Record<string, any>} props */
 export function setProps(element, props) {
   for (const [name, value] of Object.entries(props)) {
-    const isProperty = typeof value === 'function' || (name in element && !name.includes('-') && name !== 'role' && name !== 'list');
+    const isProperty =
+      typeof value === 'function' || (name in element && !name.includes('-') && name !== 'role' && name !== 'list');
     if (isProperty) /** @type {any} */ (element)[name] = value ?? '';
     else if (value === null || value === undefined || value === false) element.removeAttribute(name);
     else element.setAttribute(name, String(value));
@@ -34,7 +35,11 @@ export function setProps(element, props) {
 export const fill = (element, ...children) => element.replaceChildren(...present(children));
 
 /** @param {(Child | Child[])[]} children @returns {(Node | string)[]} */
-const present = (children) => children.flat().filter((child) => child !== null && child !== undefined && child !== false).map((child) => (child instanceof Node ? child : String(child)));
+const present = (children) =>
+  children
+    .flat()
+    .filter((child) => child !== null && child !== undefined && child !== false)
+    .map((child) => (child instanceof Node ? child : String(child)));
 
 /** Drawn on a grid of 20, in the colour of the text. */
 const ICONS = {
@@ -46,7 +51,8 @@ const ICONS = {
   close: 'm5 5 10 10M15 5 5 15',
   down: 'M10 4v12M4.5 10.5 10 16l5.5-5.5',
   edit: 'm4 16 .8-3.6L13 4.2a1.5 1.5 0 0 1 2.1 0l.7.7a1.5 1.5 0 0 1 0 2.1L7.6 15.2z',
-  group: 'M7.5 9.5a2.6 2.6 0 1 0 0-5.2 2.6 2.6 0 0 0 0 5.2M2.5 16c0-2.6 2.2-4.2 5-4.2s5 1.6 5 4.2M13 9.3a2.3 2.3 0 1 0-.6-4.5M14.5 12c1.9.4 3 1.8 3 3.7',
+  group:
+    'M7.5 9.5a2.6 2.6 0 1 0 0-5.2 2.6 2.6 0 0 0 0 5.2M2.5 16c0-2.6 2.2-4.2 5-4.2s5 1.6 5 4.2M13 9.3a2.3 2.3 0 1 0-.6-4.5M14.5 12c1.9.4 3 1.8 3 3.7',
   info: 'M10 3a7 7 0 1 0 0 14 7 7 0 0 0 0-14M10 9.2v4M10 6.6v.1',
   more: 'M4.5 10h.01M10 10h.01M15.5 10h.01',
   pin: 'M7.5 3.5h5l-.7 5 2.7 2.7v1.3h-9v-1.3l2.7-2.7zM10 12.5v4.5',
@@ -73,7 +79,8 @@ export function icon(name) {
  * A button that shows only an icon.
  * @param {keyof typeof ICONS} name @param {string} label @param {() => void} onclick @param {Record<string, any>} [props]
  */
-export const iconButton = (name, label, onclick, props = {}) => h('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick, ...props }, icon(name));
+export const iconButton = (name, label, onclick, props = {}) =>
+  h('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick, ...props }, icon(name));
 
 /**
  * Keeps the children of an element in step with a list. An element lives as long as its key does, so focus and position stay;

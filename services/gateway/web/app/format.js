@@ -16,7 +16,13 @@ const fullFormat = formatter({ dateStyle: 'full', timeStyle: 'medium' });
 export const clockTime = (time) => clockFormat.format(time);
 
 /** Without "AM" or "PM": for a narrow place beside a message that has the whole time near. @param {number} time */
-export const narrowTime = (time) => clockFormat.formatToParts(time).filter(({ type }) => type !== 'dayPeriod').map(({ value }) => value).join('').trim();
+export const narrowTime = (time) =>
+  clockFormat
+    .formatToParts(time)
+    .filter(({ type }) => type !== 'dayPeriod')
+    .map(({ value }) => value)
+    .join('')
+    .trim();
 
 /** @param {number} time */
 export const fullTime = (time) => fullFormat.format(time);
@@ -83,11 +89,14 @@ export const roleName = (role) => ROLES[role ?? ''] ?? '';
 export function systemLine(body, actor, nameOf) {
   const who = nameOf(actor);
   if (body.conversationCreated) return `${who} created the group “${body.conversationCreated.name ?? ''}”`;
-  if (body.membersAdded) return `${who} added ${listNames((body.membersAdded.members ?? []).map((/** @type {any} */ member) => lower(nameOf(member.userId))))}`;
+  if (body.membersAdded)
+    return `${who} added ${listNames((body.membersAdded.members ?? []).map((/** @type {any} */ member) => lower(nameOf(member.userId))))}`;
   if (body.memberRemoved) {
     const { userId, left, newOwnerUserId } = body.memberRemoved;
     const line = left ? `${nameOf(userId)} left` : `${who} removed ${lower(nameOf(userId))}`;
-    return newOwnerUserId ? `${line}. ${nameOf(newOwnerUserId)} ${nameOf(newOwnerUserId) === 'You' ? 'are' : 'is'} the owner now` : line;
+    return newOwnerUserId
+      ? `${line}. ${nameOf(newOwnerUserId)} ${nameOf(newOwnerUserId) === 'You' ? 'are' : 'is'} the owner now`
+      : line;
   }
   if (body.roleChanged) return `${who} made ${lower(nameOf(body.roleChanged.userId))} ${roleWithArticle(body.roleChanged.role)}`;
   const { name, description } = body.conversationUpdated ?? {};
@@ -131,7 +140,6 @@ const CONNECTION_REASONS = /** @type {Record<string, string>} */ ({
   SLOW_CONSUMER: 'The connection is too slow',
   TOKEN_EXPIRED: 'The sign-in has ended',
   UNAUTHENTICATED: 'The sign-in is not valid',
-  NO_TOKEN: 'Signing in did not work',
   KICKED: 'The server ended this session',
   PROTOCOL_ERROR: 'This page is out of date',
 });

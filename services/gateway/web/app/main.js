@@ -26,7 +26,10 @@ export class App extends Emitter {
     this.chat = new ViberChat({ url, getToken, deviceId: deviceId(newId), client: 'viberchat-web/0.1' });
     this.people = new People(this.chat);
     this.chat.on('state', () => this.#judge());
-    this.chat.on('change', onceAFrame(() => this.#title()));
+    this.chat.on(
+      'change',
+      onceAFrame(() => this.#title()),
+    );
     addEventListener('hashchange', () => this.#route());
     addEventListener('online', () => this.chat.wake());
     document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && this.chat.wake());
@@ -61,7 +64,10 @@ export class App extends Emitter {
     clearTimeout(this.#troubleTimer);
     if (name === 'closed' && SIGN_IN_REASONS.includes(reason)) {
       forgetToken();
-      return void showSignIn(root, { error: 'Your sign-in has ended or is not valid.', onToken: () => location.assign(location.pathname) });
+      return void showSignIn(root, {
+        error: 'Your sign-in has ended or is not valid.',
+        onToken: () => location.assign(location.pathname),
+      });
     }
     const waitMs = name === 'closed' ? 0 : since + TROUBLE_MS - Date.now();
     if (name === 'online') this.#setTroubled(false);

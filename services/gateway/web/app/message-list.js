@@ -46,7 +46,8 @@ export class MessageList {
     this.#handlers = handlers;
     const { chat, people } = app;
     this.drawing = {
-      people, ...handlers,
+      people,
+      ...handlers,
       isOnline: () => chat.state.name === 'online',
       isAdmin: () => ['ROLE_OWNER', 'ROLE_ADMIN'].includes(conversation.details.role ?? '') && !conversation.isDirect,
       messageCount: () => conversation.messageNo,
@@ -64,7 +65,10 @@ export class MessageList {
     });
     this.#viewport.addEventListener('keydown', (event) => this.#key(event));
     this.#rows.addEventListener('focusin', (event) => this.#focused(/** @type {HTMLElement} */ (event.target)));
-    this.#rows.addEventListener('focusout', (event) => this.#rows.contains(/** @type {Node | null} */ (event.relatedTarget)) || this.#focused(null));
+    this.#rows.addEventListener(
+      'focusout',
+      (event) => this.#rows.contains(/** @type {Node | null} */ (event.relatedTarget)) || this.#focused(null),
+    );
     const draw = onceAFrame(() => this.#draw());
     const read = () => this.#readSoon();
     document.addEventListener('visibilitychange', read);
@@ -105,7 +109,9 @@ export class MessageList {
 
   #draw() {
     const { history } = this.#conversation;
-    const rows = history.isOpen ? rowsOf(this.#conversation, { userId: this.#app.chat.userId, unreadAfterSeq: this.#unreadAfterSeq }) : [];
+    const rows = history.isOpen
+      ? rowsOf(this.#conversation, { userId: this.#app.chat.userId, unreadAfterSeq: this.#unreadAfterSeq })
+      : [];
     this.#messageRows = rows.filter((row) => row.kind === 'message');
     this.#scroller.update(() => {
       this.#show(rows);
@@ -138,8 +144,16 @@ export class MessageList {
     const wanted = JSON.stringify([face, details.memberCount, isEmpty]);
     if (this.#start.dataset.drawn === wanted) return;
     this.#start.dataset.drawn = wanted;
-    const text = isDirect ? `This is the beginning of your conversation with ${face.name}.` : `This is the beginning of the group. ${plural(details.memberCount ?? 1, 'person is', 'people are')} in it.`;
-    fill(this.#start, avatar(face, 'large'), h('h2', {}, face.name), h('p', {}, text), isEmpty && h('p', { class: 'greeting' }, 'Say hello 👋'));
+    const text = isDirect
+      ? `This is the beginning of your conversation with ${face.name}.`
+      : `This is the beginning of the group. ${plural(details.memberCount ?? 1, 'person is', 'people are')} in it.`;
+    fill(
+      this.#start,
+      avatar(face, 'large'),
+      h('h2', {}, face.name),
+      h('p', {}, text),
+      isEmpty && h('p', { class: 'greeting' }, 'Say hello 👋'),
+    );
   }
 
   /** @param {import('../sdk/history.js').History} history */
@@ -150,7 +164,12 @@ export class MessageList {
       const retry = h('button', { type: 'button', class: 'text-button', onclick: () => void history.open() }, 'Try again');
       fill(this.#notice, `Messages could not be loaded: ${reasonText(history.error)}. `, retry);
     } else if (!this.#notice.firstChild) {
-      fill(this.#notice, ...Array.from({ length: 5 }, () => h('div', { class: 'skeleton-message' }, h('span', { class: 'skeleton-avatar' }), h('span', { class: 'skeleton-text' }))));
+      fill(
+        this.#notice,
+        ...Array.from({ length: 5 }, () =>
+          h('div', { class: 'skeleton-message' }, h('span', { class: 'skeleton-avatar' }), h('span', { class: 'skeleton-text' })),
+        ),
+      );
     }
   }
 
@@ -159,7 +178,10 @@ export class MessageList {
     this.#jump.hidden = !history.isOpen || (this.#scroller.isPinned && history.isAtEnd);
     if (this.#jump.hidden) return;
     fill(this.#jump, unreadCount > 0 && h('span', {}, `${unreadCount} new`), icon('down'));
-    this.#jump.setAttribute('aria-label', unreadCount > 0 ? `${plural(unreadCount, 'new message')}, jump to the end` : 'Jump to the end');
+    this.#jump.setAttribute(
+      'aria-label',
+      unreadCount > 0 ? `${plural(unreadCount, 'new message')}, jump to the end` : 'Jump to the end',
+    );
   }
 
   #moved() {
@@ -172,7 +194,12 @@ export class MessageList {
 
   /** What is looked at is read: in sight, at the bottom, for a moment. */
   #readSoon() {
-    const isRead = () => document.visibilityState === 'visible' && this.#isPlaced && this.#scroller.isPinned && this.#conversation.history.isAtEnd && this.element.offsetParent !== null;
+    const isRead = () =>
+      document.visibilityState === 'visible' &&
+      this.#isPlaced &&
+      this.#scroller.isPinned &&
+      this.#conversation.history.isAtEnd &&
+      this.element.offsetParent !== null;
     if (this.#isReadQueued || !isRead()) return;
     this.#isReadQueued = true;
     setTimeout(() => {

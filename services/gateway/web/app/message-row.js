@@ -29,7 +29,8 @@ export const hasFailed = (row) => row.change?.state === 'failed';
 /** How `keyedList` makes the rows. @param {RowContext} context */
 export const rowDrawing = (context) => ({
   /** @param {Row} row */
-  create: (row) => h(row.kind === 'message' ? 'article' : 'div', { 'data-key': row.key, ...(row.kind === 'message' && { tabIndex: -1 }) }),
+  create: (row) =>
+    h(row.kind === 'message' ? 'article' : 'div', { 'data-key': row.key, ...(row.kind === 'message' && { tabIndex: -1 }) }),
   /** @param {HTMLElement} element @param {Row} row */
   draw: (element, row) => (row.kind === 'message' ? drawMessage(element, row, context) : drawLine(element, row, context)),
   /** What a row depends on that is not in it is added. @param {Row} row */
@@ -40,7 +41,15 @@ export const rowDrawing = (context) => ({
     const { displayName: name, username, avatarUrl } = context.people.get(row.senderUserId);
     const { change, ...rest } = row;
     const isWaiting = row.state === 'pending' && !context.isOnline();
-    return JSON.stringify([rest, change && [change.kind, change.state, change.reason], name, username, avatarUrl, isWaiting, context.isAdmin()]);
+    return JSON.stringify([
+      rest,
+      change && [change.kind, change.state, change.reason],
+      name,
+      username,
+      avatarUrl,
+      isWaiting,
+      context.isAdmin(),
+    ]);
   },
 });
 
@@ -57,7 +66,10 @@ function drawLine(element, row, context) {
     element.className = 'system-line';
     element.dataset.testid = 'system-line';
     element.title = fullTime(row.time);
-    fill(element, systemLine(row.body, row.actorUserId, (id) => context.people.nameOrYou(id)));
+    fill(
+      element,
+      systemLine(row.body, row.actorUserId, (id) => context.people.nameOrYou(id)),
+    );
   }
 }
 
@@ -65,15 +77,31 @@ function drawLine(element, row, context) {
 function drawMessage(element, row, context) {
   const user = context.people.get(row.senderUserId);
   element.className = `message ${row.isFirst ? 'is-first' : ''} ${row.isOwn ? 'is-own' : ''} ${row.change?.kind === 'delete' && !hasFailed(row) ? 'is-going' : ''}`;
-  Object.assign(element.dataset, { testid: 'message', state: row.state, seq: String(row.seq || ''), messageId: row.messageId, sender: row.senderUserId });
+  Object.assign(element.dataset, {
+    testid: 'message',
+    state: row.state,
+    seq: String(row.seq || ''),
+    messageId: row.messageId,
+    sender: row.senderUserId,
+  });
   element.setAttribute('aria-posinset', String(row.messageNo || context.messageCount()));
   element.setAttribute('aria-setsize', String(context.messageCount() || -1));
   element.setAttribute('aria-label', labelOf(row, displayName(user)));
-  const time = h('time', { dateTime: new Date(row.time).toISOString(), title: fullTime(row.time) }, row.isFirst ? clockTime(row.time) : narrowTime(row.time));
+  const time = h(
+    'time',
+    { dateTime: new Date(row.time).toISOString(), title: fullTime(row.time) },
+    row.isFirst ? clockTime(row.time) : narrowTime(row.time),
+  );
   fill(
     element,
     h('div', { class: 'gutter' }, row.isFirst ? avatar(userFace(user)) : time),
-    h('div', { class: 'message-body' }, row.isFirst && h('div', { class: 'message-meta' }, h('span', { class: 'message-sender' }, displayName(user)), time), textOf(row), statusOf(row, context)),
+    h(
+      'div',
+      { class: 'message-body' },
+      row.isFirst && h('div', { class: 'message-meta' }, h('span', { class: 'message-sender' }, displayName(user)), time),
+      textOf(row),
+      statusOf(row, context),
+    ),
     actionsOf(row, context),
   );
 }
@@ -90,10 +118,17 @@ function labelOf(row, name) {
 
 /** @param {MessageRow} row */
 function textOf(row) {
-  if (row.state === 'deleted') return h('div', { class: 'message-text is-deleted', 'data-testid': 'message-text' }, 'Message deleted');
+  if (row.state === 'deleted')
+    return h('div', { class: 'message-text is-deleted', 'data-testid': 'message-text' }, 'Message deleted');
   const edited = row.isEdited && h('span', { class: 'message-edited', 'data-testid': 'message-edited' }, ' edited');
   const isUnderWay = row.change?.state === 'pending' && h('span', { class: 'message-clock' }, icon('clock'));
-  return h('div', { class: 'message-text' }, h('span', { 'data-testid': 'message-text' }, ...linked(row.text)), edited, isUnderWay);
+  return h(
+    'div',
+    { class: 'message-text' },
+    h('span', { 'data-testid': 'message-text' }, ...linked(row.text)),
+    edited,
+    isUnderWay,
+  );
 }
 
 const URL_PATTERN = /https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]}]/g;
@@ -104,7 +139,10 @@ export function linked(text) {
   const parts = [];
   let at = 0;
   for (const match of text.matchAll(URL_PATTERN)) {
-    parts.push(text.slice(at, match.index), h('a', { href: match[0], target: '_blank', rel: 'noopener noreferrer', tabIndex: -1 }, match[0]));
+    parts.push(
+      text.slice(at, match.index),
+      h('a', { href: match[0], target: '_blank', rel: 'noopener noreferrer', tabIndex: -1 }, match[0]),
+    );
     at = match.index + match[0].length;
   }
   parts.push(text.slice(at));
@@ -117,9 +155,20 @@ function statusOf(row, context) {
   if (change?.state === 'failed') {
     const what = { send: 'Not sent', edit: 'Edit not saved', delete: 'Not deleted' }[change.kind];
     return h(
-      'div', { class: 'message-status is-failed', 'data-testid': 'message-failed' }, icon('warning'), h('span', {}, `${what}: ${reasonText(change.reason)}`),
-      h('button', { type: 'button', class: 'text-button', tabIndex: -1, 'data-testid': 'retry', onclick: () => context.onRetry(row) }, 'Retry'),
-      h('button', { type: 'button', class: 'text-button', tabIndex: -1, 'data-testid': 'discard', onclick: () => context.onDiscard(row) }, change.kind === 'send' ? 'Delete' : 'Discard'),
+      'div',
+      { class: 'message-status is-failed', 'data-testid': 'message-failed' },
+      icon('warning'),
+      h('span', {}, `${what}: ${reasonText(change.reason)}`),
+      h(
+        'button',
+        { type: 'button', class: 'text-button', tabIndex: -1, 'data-testid': 'retry', onclick: () => context.onRetry(row) },
+        'Retry',
+      ),
+      h(
+        'button',
+        { type: 'button', class: 'text-button', tabIndex: -1, 'data-testid': 'discard', onclick: () => context.onDiscard(row) },
+        change.kind === 'send' ? 'Delete' : 'Discard',
+      ),
     );
   }
   if (row.state === 'pending') {
@@ -128,7 +177,12 @@ function statusOf(row, context) {
   }
   if (!row.receipt) return null;
   const isSeen = row.receipt === 'seen';
-  return h('div', { class: `message-status is-${row.receipt}`, 'data-testid': 'receipt', 'data-receipt': row.receipt }, icon(isSeen ? 'seen' : 'check'), isSeen ? 'Seen' : 'Sent');
+  return h(
+    'div',
+    { class: `message-status is-${row.receipt}`, 'data-testid': 'receipt', 'data-receipt': row.receipt },
+    icon(isSeen ? 'seen' : 'check'),
+    isSeen ? 'Seen' : 'Sent',
+  );
 }
 
 /**
@@ -145,6 +199,8 @@ function pendingNote({ isLast, isHeldUp, receipt }, context) {
 /** @param {MessageRow} row @param {RowContext} context */
 function actionsOf(row, context) {
   const edit = canEdit(row) && iconButton('edit', 'Edit', () => context.onEdit(row), { tabIndex: -1, 'data-testid': 'edit' });
-  const remove = canDelete(row, context) && iconButton('trash', 'Delete', () => context.onDelete(row), { tabIndex: -1, 'data-testid': 'delete' });
+  const remove =
+    canDelete(row, context) &&
+    iconButton('trash', 'Delete', () => context.onDelete(row), { tabIndex: -1, 'data-testid': 'delete' });
   return (edit || remove) && h('div', { class: 'message-actions' }, edit, remove);
 }

@@ -17,7 +17,16 @@ export class PeoplePicker {
   #app;
   #options;
   #chips = h('div', { class: 'chips', hidden: true });
-  #input = h('input', { type: 'search', class: 'field', placeholder: 'Search by name', 'aria-label': 'Search people by name', autocomplete: 'off', 'data-testid': 'user-search', oninput: () => this.#typed(), onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event) });
+  #input = h('input', {
+    type: 'search',
+    class: 'field',
+    placeholder: 'Search by name',
+    'aria-label': 'Search people by name',
+    autocomplete: 'off',
+    'data-testid': 'user-search',
+    oninput: () => this.#typed(),
+    onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
+  });
   #results = h('div', { class: 'picker-results', role: 'group', 'aria-label': 'People' });
 
   /**
@@ -51,12 +60,16 @@ export class PeoplePicker {
 
   #suggest() {
     const { chat, people } = this.#app;
-    const peers = chat.conversations().filter(({ isDirect }) => isDirect).map(({ details }) => people.get(details.peerUserId ?? ''));
+    const peers = chat
+      .conversations()
+      .filter(({ isDirect }) => isDirect)
+      .map(({ details }) => people.get(details.peerUserId ?? ''));
     this.#show(peers, peers.length > 0 ? '' : 'Type the beginning of a name.');
   }
 
   async #search() {
     const query = this.#query;
+    if (this.#app.chat.state.name !== 'online') this.#show([], 'No connection. The search goes on when it is back.');
     try {
       const { users = [] } = await this.#app.chat.read('searchUsers', { query, pageSize: SHOWN_MAX });
       if (query !== this.#query) return;
@@ -82,8 +95,17 @@ export class PeoplePicker {
     const name = displayName(user);
     return h(
       'button',
-      { type: 'button', class: 'person', 'data-testid': 'user-option', 'data-user-id': user.userId, ...(this.#options.isMultiple && { 'aria-pressed': String(isPicked) }), onclick: () => this.#pick(user) },
-      avatar(userFace(user), 'medium'), h('span', { class: 'two-lines' }, h('strong', {}, name), name !== user.userId && h('span', {}, `@${user.userId}`)), isPicked && icon('check'),
+      {
+        type: 'button',
+        class: 'person',
+        'data-testid': 'user-option',
+        'data-user-id': user.userId,
+        ...(this.#options.isMultiple && { 'aria-pressed': String(isPicked) }),
+        onclick: () => this.#pick(user),
+      },
+      avatar(userFace(user), 'medium'),
+      h('span', { class: 'two-lines' }, h('strong', {}, name), name !== user.userId && h('span', {}, `@${user.userId}`)),
+      isPicked && icon('check'),
     );
   }
 
@@ -101,7 +123,12 @@ export class PeoplePicker {
   /** @param {User} user */
   #chip(user) {
     const name = displayName(user);
-    return h('button', { type: 'button', class: 'chip', 'aria-label': `Remove ${name}`, 'data-testid': 'chip', onclick: () => this.#pick(user) }, name, icon('close'));
+    return h(
+      'button',
+      { type: 'button', class: 'chip', 'aria-label': `Remove ${name}`, 'data-testid': 'chip', onclick: () => this.#pick(user) },
+      name,
+      icon('close'),
+    );
   }
 
   /** Enter takes the first result, Backspace in an empty field the last chip away. @param {KeyboardEvent} event */

@@ -79,7 +79,8 @@ export function rowsOf(conversation, { userId, unreadAfterSeq }) {
     previous = null;
   }
   if (history.isAtEnd) {
-    for (const item of outgoing) if (item.kind === 'send' && !(item.seq > 0 && item.seq <= history.to)) addMessage(unsentRow(item, userId, outgoing));
+    for (const item of outgoing)
+      if (item.kind === 'send' && !(item.seq > 0 && item.seq <= history.to)) addMessage(unsentRow(item, userId, outgoing));
   }
   const last = rows.findLast((row) => row.kind === 'message');
   if (last?.kind === 'message') {
@@ -117,8 +118,22 @@ function unsentRow(item, userId, outgoing) {
   const edit = outgoing.findLast((other) => other.parent === item);
   const isHeldUp = outgoing.slice(0, outgoing.indexOf(item)).some(({ state, isRejected }) => state === 'failed' && !isRejected);
   return {
-    kind: 'message', key: item.id, messageId: item.messageId, senderUserId: userId, text: edit?.text ?? item.text, time: item.createdAt,
-    seq: item.seq, messageNo: 0, state: item.state, isOwn: true, isFirst: false, isEdited: false, change: item, isLast: false, isHeldUp, receipt: '',
+    kind: 'message',
+    key: item.id,
+    messageId: item.messageId,
+    senderUserId: userId,
+    text: edit?.text ?? item.text,
+    time: item.createdAt,
+    seq: item.seq,
+    messageNo: 0,
+    state: item.state,
+    isOwn: true,
+    isFirst: false,
+    isEdited: false,
+    change: item,
+    isLast: false,
+    isHeldUp,
+    receipt: '',
   };
 }
 

@@ -61,4 +61,5 @@ export function deviceId(newId) {
 }
 
 /** @param {string} user */
-const postDevToken = (user) => fetch('/dev/token', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ user }) });
+const postDevToken = (user) =>
+  fetch('/dev/token', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ user }) });

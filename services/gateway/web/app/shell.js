@@ -18,15 +18,32 @@ export class Shell {
   constructor(app) {
     this.#app = app;
     const list = new ConversationList(app);
-    const search = h('input', { type: 'search', class: 'field', placeholder: 'Filter conversations', 'aria-label': 'Filter conversations', 'data-testid': 'filter', oninput: () => (list.filter = search.value) });
+    const search = h('input', {
+      type: 'search',
+      class: 'field',
+      placeholder: 'Filter conversations',
+      'aria-label': 'Filter conversations',
+      'data-testid': 'filter',
+      oninput: () => (list.filter = search.value),
+    });
     const header = h(
-      'header', { class: 'list-header' },
+      'header',
+      { class: 'list-header' },
       h('h1', { class: 'visually-hidden' }, 'ViberChat'),
       this.#self,
       iconButton('group', 'New group', () => newGroupDialog(app), { 'data-testid': 'new-group' }),
-      iconButton('plus', 'New message', () => newDirectDialog(app), { class: 'icon-button is-primary', 'data-testid': 'new-direct' }),
+      iconButton('plus', 'New message', () => newDirectDialog(app), {
+        class: 'icon-button is-primary',
+        'data-testid': 'new-direct',
+      }),
     );
-    const nav = h('nav', { class: 'list', 'aria-label': 'Conversations' }, header, h('div', { class: 'list-search' }, search), list.element);
+    const nav = h(
+      'nav',
+      { class: 'list', 'aria-label': 'Conversations' },
+      header,
+      h('div', { class: 'list-search' }, search),
+      list.element,
+    );
     this.#panes = h('div', { class: 'panes' }, nav, this.#stage);
     this.element = h('div', { class: 'shell' }, new ConnectionBar(app).element, this.#panes);
     app.on('opened', () => this.#open());
@@ -54,7 +71,10 @@ export class Shell {
   #nothing(openId) {
     const text = openId ? 'This conversation does not exist, or you are not in it.' : 'Pick a conversation, or start a new one.';
     return h(
-      'main', { class: 'empty', 'data-testid': 'nothing-open' }, h('img', { src: '/app/icon.svg', alt: '', width: 64, height: 64 }), h('p', {}, text),
+      'main',
+      { class: 'empty', 'data-testid': 'nothing-open' },
+      h('img', { src: '/app/icon.svg', alt: '', width: 64, height: 64 }),
+      h('p', {}, text),
       openId && h('button', { type: 'button', class: 'button', onclick: () => this.#app.open('') }, 'Back to the list'),
     );
   }
@@ -62,7 +82,8 @@ export class Shell {
   #changed() {
     this.#drawSelf();
     // The address may name one that has not been listed yet.
-    if (!this.#view && this.#app.openId && (this.#app.chat.isListed || this.#app.chat.conversation(this.#app.openId)?.isLoaded)) this.#open();
+    if (!this.#view && this.#app.openId && (this.#app.chat.isListed || this.#app.chat.conversation(this.#app.openId)?.isLoaded))
+      this.#open();
   }
 
   #drawSelf() {
@@ -74,9 +95,20 @@ export class Shell {
     fill(
       this.#self,
       h(
-        'details', { class: 'menu' },
-        h('summary', { 'data-testid': 'self-menu' }, h('span', { class: 'visually-hidden' }, 'Signed in as'), avatar(face, 'medium'), h('strong', {}, face.name)),
-        h('div', { class: 'menu-items' }, h('button', { type: 'button', 'data-testid': 'sign-out', onclick: () => this.#app.signInAgain() }, 'Sign out')),
+        'details',
+        { class: 'menu' },
+        h(
+          'summary',
+          { 'data-testid': 'self-menu' },
+          h('span', { class: 'visually-hidden' }, 'Signed in as'),
+          avatar(face, 'medium'),
+          h('strong', {}, face.name),
+        ),
+        h(
+          'div',
+          { class: 'menu-items' },
+          h('button', { type: 'button', 'data-testid': 'sign-out', onclick: () => this.#app.signInAgain() }, 'Sign out'),
+        ),
       ),
     );
   }

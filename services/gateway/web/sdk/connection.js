@@ -12,8 +12,13 @@ const CURSORS_PER_PART = 500;
 
 /** What our side says about close codes that carry no reason of their own. @type {Record<number, string>} */
 const CLOSE_REASONS = {
-  4000: 'SILENT', 4001: 'DRAINING', 4008: 'SLOW_CONSUMER', 4010: 'TOKEN_EXPIRED',
-  4501: 'UNAUTHENTICATED', 4503: 'KICKED', 4504: 'PROTOCOL_ERROR',
+  4000: 'SILENT',
+  4001: 'DRAINING',
+  4008: 'SLOW_CONSUMER',
+  4010: 'TOKEN_EXPIRED',
+  4501: 'UNAUTHENTICATED',
+  4503: 'KICKED',
+  4504: 'PROTOCOL_ERROR',
 };
 
 /**

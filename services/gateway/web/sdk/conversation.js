@@ -137,6 +137,12 @@ export class Conversation {
     return headSeq >= this.cursor || this.#lastEntrySeq === this.cursor;
   }
 
+  /** The gateway pushes what comes after this. A window that could not be had before is asked for again. @param {number} headSeq */
+  announce(headSeq) {
+    this.cursor ??= headSeq;
+    if (this.#history?.error) void this.#history.open();
+  }
+
   /** @param {PositionJson} position */
   applyPosition(position) {
     const seq = toNumber(position.readSeq);
@@ -156,7 +162,9 @@ export class Conversation {
     const isOwnMessage = body.message && entry.actorUserId === this.#chat.userId && !body.message.actingService;
     if (isOwnMessage) this.#moveRead(seq, toNumber(entry.messageNo));
     this.#history?.applyEntry(entry);
-    return Boolean(body.conversationCreated || body.conversationUpdated || body.membersAdded || body.memberRemoved || body.roleChanged);
+    return Boolean(
+      body.conversationCreated || body.conversationUpdated || body.membersAdded || body.memberRemoved || body.roleChanged,
+    );
   }
 
   /** Entries up to this seq will not come: what the window shows is not to be trusted. @param {number} seq */
@@ -180,7 +188,11 @@ export class Conversation {
     if (body.message || body.redacted?.kind === 'REDACTED_KIND_MESSAGE') {
       const { messageId, text } = body.message ?? body.redacted;
       this.lastMessage = {
-        messageId, senderUserId: entry.actorUserId ?? '', text: text ?? '', deleted: !body.message, time: toTime(entry.createTime),
+        messageId,
+        senderUserId: entry.actorUserId ?? '',
+        text: text ?? '',
+        deleted: !body.message,
+        time: toTime(entry.createTime),
       };
     } else if (last && body.edited?.messageId === last.messageId) {
       this.lastMessage = { ...last, text: body.edited.text ?? '' };

@@ -121,7 +121,12 @@ export class History {
     const seq = toNumber(entry.seq);
     const body = entry.body ?? {};
     const change = body.edited ?? body.deleted;
-    if (change) this.#changeMessage(change.messageId, seq, body.edited ? { text: change.text ?? '', edited: true } : { text: '', deleted: true });
+    if (change)
+      this.#changeMessage(
+        change.messageId,
+        seq,
+        body.edited ? { text: change.text ?? '', edited: true } : { text: '', deleted: true },
+      );
     if (seq !== this.to + 1 || (!this.follows && this.items.length >= LIVE_ITEMS_MAX)) return;
     this.to = body.hidden ? Math.max(seq, toNumber(body.hidden.toSeq)) : seq;
     const item = itemOf(entry);
@@ -180,7 +185,12 @@ export class History {
     const conversationId = this.#conversation.id;
     let pageToken = '';
     for (;;) {
-      const reply = await this.#chat.read('listMessages', { conversationId, pageSize: PAGE_ITEMS, ...anchor, ...(pageToken && { pageToken }) });
+      const reply = await this.#chat.read('listMessages', {
+        conversationId,
+        pageSize: PAGE_ITEMS,
+        ...anchor,
+        ...(pageToken && { pageToken }),
+      });
       const asOfSeq = toNumber(reply.asOfSeq);
       pageToken = reply.nextPageToken ?? '';
       const messages = (reply.messages ?? []).map((/** @type {MessageJson} */ message) => messageOf(message, asOfSeq));
@@ -256,7 +266,14 @@ function itemOf(entry) {
   const isErased = body.redacted?.kind === 'REDACTED_KIND_MESSAGE';
   if (body.message || isErased) {
     const message = messageOf(
-      { ...(body.message ?? body.redacted), seq: entry.seq, messageNo: entry.messageNo, senderUserId: actorUserId, createTime, clientMessageId: entry.requestId },
+      {
+        ...(body.message ?? body.redacted),
+        seq: entry.seq,
+        messageNo: entry.messageNo,
+        senderUserId: actorUserId,
+        createTime,
+        clientMessageId: entry.requestId,
+      },
       seq,
     );
     return { ...message, deleted: isErased };

@@ -22,12 +22,6 @@ import { RequestError, backoffMs } from './wire.js';
 const FAILURES_MAX = 5;
 const ITEMS_MAX = 1_000;
 
-/** Refusals that pass: the same request may well succeed a moment later. */
-const PASSING = new Set([
-  'RATE_LIMITED', 'PREDECESSOR_FAILED', 'DRAINING', 'STORE_UNAVAILABLE', 'UNAVAILABLE', 'OUTCOME_UNKNOWN',
-  'DEADLINE_EXCEEDED', 'INTERNAL', 'IMPORTING', 'MEMBERSHIP_PENDING',
-]);
-
 /**
  * What is on its way out, in memory. Strictly in order within a conversation: one request at a time, and only an ack, a
  * duplicate or a rejection lets the next one go. Everything else is tried again with the same id and the same `known_seq`.
@@ -71,8 +65,18 @@ export class Outbox {
     if (queue.items.length >= ITEMS_MAX) throw new RequestError('LIMIT_EXCEEDED', 'rejected');
     /** @type {OutboxItem} */
     const item = {
-      id: this.#options.environment.newId(), kind, conversationId, messageId, text, state: 'pending', reason: '', isRejected: false,
-      createdAt: this.#options.environment.now(), knownSeq: undefined, seq: 0, parent,
+      id: this.#options.environment.newId(),
+      kind,
+      conversationId,
+      messageId,
+      text,
+      state: 'pending',
+      reason: '',
+      isRejected: false,
+      createdAt: this.#options.environment.now(),
+      knownSeq: undefined,
+      seq: 0,
+      parent,
     };
     queue.items.push(item);
     this.#options.onChange(conversationId);
@@ -82,7 +86,8 @@ export class Outbox {
 
   /** Gives an unsent message another text: at once if it was never tried, else by an edit that follows it. @param {OutboxItem} item @param {string} text */
   edit(item, text) {
-    if (item.knownSeq !== undefined) return void this.add({ kind: 'edit', conversationId: item.conversationId, text, parent: item });
+    if (item.knownSeq !== undefined)
+      return void this.add({ kind: 'edit', conversationId: item.conversationId, text, parent: item });
     item.text = text;
     this.#options.onChange(item.conversationId);
   }
@@ -205,7 +210,7 @@ export class Outbox {
     // Without a connection nothing is wrong with the queue; it goes on when the connection is back.
     if (error.reason === 'NOT_CONNECTED' || error.reason === 'DISCONNECTED') return 0;
     if (error.reason !== 'RATE_LIMITED') queue.failures++;
-    if (queue.failures >= FAILURES_MAX || !(PASSING.has(error.reason) || error.outcome === 'unknown' || error.retryAfterMs > 0)) {
+    if (queue.failures >= FAILURES_MAX || !error.mayPass) {
       queue.isPaused = true;
       Object.assign(item, { state: 'failed', reason: error.reason });
       return 0;

@@ -140,7 +140,9 @@ export class Sync {
   async #loadHeads(ids) {
     if (ids.length === 0) return;
     const reply = await this.#chat.read('getHeads', { conversationIds: ids });
-    const lagging = reply.heads?.filter((/** @type {any} */ head) => this.conversations.get(head.conversationId)?.applyHead(head) === false) ?? [];
+    const lagging =
+      reply.heads?.filter((/** @type {any} */ head) => this.conversations.get(head.conversationId)?.applyHead(head) === false) ??
+      [];
     if (lagging.length === 0) return;
     this.#chat.later(HEAD_LAG_MS, () => {
       for (const { conversationId } of lagging) if (this.conversations.has(conversationId)) this.#staleHeads.add(conversationId);
@@ -197,7 +199,11 @@ export class Sync {
     const detailsChanged = conversation.applyEntry(entry);
     if (detailsChanged) this.#staleDetails.add(conversation.id);
     const isOwn = entry.actorUserId === this.#chat.userId;
-    this.#chat.outbox.passed(conversation.id, lastSeq, isOwn ? { requestId: entry.requestId, messageId: entry.body?.message?.messageId } : {});
+    this.#chat.outbox.passed(
+      conversation.id,
+      lastSeq,
+      isOwn ? { requestId: entry.requestId, messageId: entry.body?.message?.messageId } : {},
+    );
     this.#chat.emit('entry', conversation, entry);
     this.#chat.changed(conversation);
     if (detailsChanged) void this.#refresh();
@@ -258,8 +264,8 @@ export class Sync {
     const conversation = this.ensure(conversationId);
     if (added) {
       const headSeq = toNumber(added.headSeq);
-      conversation.cursor ??= headSeq;
-      if (headSeq > conversation.cursor) void this.#fill(conversation, headSeq);
+      conversation.announce(headSeq);
+      if (headSeq > (conversation.cursor ?? 0)) void this.#fill(conversation, headSeq);
     }
     // Before all are listed, the list brings the rest.
     if (this.#isListComplete) this.stale(conversationId);

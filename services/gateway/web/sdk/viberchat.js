@@ -119,15 +119,14 @@ export class ViberChat extends Emitter {
    * @returns {Promise<any>}
    */
   async read(name, body) {
-    for (let tries = 0; ; ) {
+    for (let tries = 0; ;) {
       await this.#untilOnline();
       try {
         return await this.#connection.request(name, body);
       } catch (caught) {
         const error = /** @type {RequestError} */ (caught);
         if (error.reason === 'DISCONNECTED' || error.reason === 'NOT_CONNECTED') continue;
-        const mayPass = error.retryAfterMs > 0 || error.outcome === 'unknown' || error.reason.endsWith('UNAVAILABLE');
-        if (!mayPass || ++tries >= READ_TRIES_MAX) throw error;
+        if (!error.mayPass || ++tries >= READ_TRIES_MAX) throw error;
         const waitMs = Math.max(error.retryAfterMs, backoffMs(tries, this.#environment.random()));
         await new Promise((resolve) => this.later(waitMs, () => resolve(null)));
       }

@@ -37,9 +37,16 @@ export class RequestError extends Error {
     this.fieldViolations = details.fieldViolations ?? [];
   }
 
+  /** Whether the same request may succeed a little later. */
+  get mayPass() {
+    return this.retryAfterMs > 0 || this.outcome === 'unknown';
+  }
+
   /** @param {any} error the frame's `error` */
   static fromFrame(error) {
-    const outcome = String(error.outcome ?? '').replace('OUTCOME_', '').toLowerCase();
+    const outcome = String(error.outcome ?? '')
+      .replace('OUTCOME_', '')
+      .toLowerCase();
     return new RequestError(error.reason || 'INTERNAL', /** @type {any} */ (outcome === 'unspecified' ? '' : outcome), error);
   }
 }

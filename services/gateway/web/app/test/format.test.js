@@ -35,7 +35,14 @@ test('a clock that is ahead does not make a strange time', () => {
 });
 
 test('initials are of the first and the last word', () => {
-  for (const [name, expected] of [['Ann Marie Lee', 'AL'], ['bob', 'B'], ['viber-bot', 'VB'], ['', '?'], ['🙂 x', '🙂X']]) assert.equal(initials(name), expected);
+  for (const [name, expected] of [
+    ['Ann Marie Lee', 'AL'],
+    ['bob', 'B'],
+    ['viber-bot', 'VB'],
+    ['', '?'],
+    ['🙂 x', '🙂X'],
+  ])
+    assert.equal(initials(name), expected);
 });
 
 test('long lists of names are cut', () => {
@@ -46,6 +53,9 @@ test('long lists of names are cut', () => {
 test('a colour stays with an id and is one of those that exist', () => {
   const tones = new Set();
   for (let n = 0; n < 200; n++) tones.add(toneOf(`user-${n}`));
-  assert.deepEqual([...tones].sort(), Array.from({ length: TONES }, (_, tone) => tone));
+  assert.deepEqual(
+    [...tones].sort(),
+    Array.from({ length: TONES }, (_, tone) => tone),
+  );
   assert.equal(toneOf('alice'), toneOf('alice'));
 });

@@ -6,13 +6,40 @@ const NOON = new Date(2024, 4, 6, 12).getTime();
 const MINUTE = 60_000;
 
 const message = (seq, senderUserId, more = {}) => ({
-  kind: 'message', seq, messageNo: seq, messageId: `m${seq}`, senderUserId, text: `text ${seq}`, time: NOON + seq * MINUTE, edited: false, deleted: false, clientMessageId: '', asOfSeq: seq, ...more,
+  kind: 'message',
+  seq,
+  messageNo: seq,
+  messageId: `m${seq}`,
+  senderUserId,
+  text: `text ${seq}`,
+  time: NOON + seq * MINUTE,
+  edited: false,
+  deleted: false,
+  clientMessageId: '',
+  asOfSeq: seq,
+  ...more,
 });
-const unsent = (id, more = {}) => ({ id, kind: 'send', conversationId: 'c', text: id, messageId: '', state: 'pending', reason: '', isRejected: false, createdAt: NOON + 10 * MINUTE, seq: 0, parent: null, ...more });
+const unsent = (id, more = {}) => ({
+  id,
+  kind: 'send',
+  conversationId: 'c',
+  text: id,
+  messageId: '',
+  state: 'pending',
+  reason: '',
+  isRejected: false,
+  createdAt: NOON + 10 * MINUTE,
+  seq: 0,
+  parent: null,
+  ...more,
+});
 
 function rows(items, { outgoing = [], unreadAfterSeq = null, isAtEnd = true, isDirect = true, peerSeq = 0 } = {}) {
   const conversation = {
-    isDirect, details: { peerUserId: 'bob' }, positions: new Map([['bob', peerSeq]]), outgoing: () => outgoing,
+    isDirect,
+    details: { peerUserId: 'bob' },
+    positions: new Map([['bob', peerSeq]]),
+    outgoing: () => outgoing,
     history: { items, isAtEnd, to: items.at(-1)?.seq ?? 0 },
   };
   return rowsOf(conversation, { userId: 'alice', unreadAfterSeq });
@@ -21,13 +48,26 @@ function rows(items, { outgoing = [], unreadAfterSeq = null, isAtEnd = true, isD
 const shape = (all) => all.map((row) => (row.kind === 'message' ? `${row.key}${row.isFirst ? '*' : ''}` : row.kind));
 
 test('a run of one sender begins with the picture and ends with time, another sender or anything between', () => {
-  const items = [message(1, 'bob'), message(2, 'bob'), message(3, 'alice'), message(4, 'bob'), { kind: 'system', seq: 5, actorUserId: 'bob', time: NOON + 5 * MINUTE, body: {} }, message(6, 'bob'), message(30, 'bob')];
+  const items = [
+    message(1, 'bob'),
+    message(2, 'bob'),
+    message(3, 'alice'),
+    message(4, 'bob'),
+    { kind: 'system', seq: 5, actorUserId: 'bob', time: NOON + 5 * MINUTE, body: {} },
+    message(6, 'bob'),
+    message(30, 'bob'),
+  ];
   assert.deepEqual(shape(rows(items)), ['day', 'm1*', 'm2', 'm3*', 'm4*', 'system', 'm6*', 'm30*']);
 });
 
 test('days are separated, and only forward', () => {
   const DAY = 1440 * MINUTE;
-  const items = [message(1, 'bob'), message(2, 'bob', { time: NOON + DAY }), message(3, 'bob', { time: NOON }), message(4, 'bob', { time: NOON + DAY + MINUTE })];
+  const items = [
+    message(1, 'bob'),
+    message(2, 'bob', { time: NOON + DAY }),
+    message(3, 'bob', { time: NOON }),
+    message(4, 'bob', { time: NOON + DAY + MINUTE }),
+  ];
   assert.deepEqual(rows(items).filter(({ kind }) => kind === 'day').length, 2);
 });
 
@@ -44,7 +84,11 @@ test('what is on its way out stands at the end, under the key that its message w
 
 test('a message is not shown twice between its ack and its entry', () => {
   const stored = unsent('x', { state: 'sent', seq: 2, messageId: 'm2' });
-  assert.deepEqual(shape(rows([message(1, 'bob'), message(2, 'alice', { clientMessageId: 'x' })], { outgoing: [stored] })), ['day', 'm1*', 'x*']);
+  assert.deepEqual(shape(rows([message(1, 'bob'), message(2, 'alice', { clientMessageId: 'x' })], { outgoing: [stored] })), [
+    'day',
+    'm1*',
+    'x*',
+  ]);
   assert.deepEqual(shape(rows([message(1, 'bob')], { outgoing: [stored] })), ['day', 'm1*', 'x*']);
 });
 
@@ -63,15 +107,31 @@ test('an edit shows at once', () => {
 
 test('what waits behind a failed one says so', () => {
   const all = rows([], { outgoing: [unsent('x', { state: 'failed' }), unsent('y')] });
-  assert.deepEqual(all.slice(1).map(({ isHeldUp }) => isHeldUp), [false, true]);
+  assert.deepEqual(
+    all.slice(1).map(({ isHeldUp }) => isHeldUp),
+    [false, true],
+  );
   const rejected = rows([], { outgoing: [unsent('x', { state: 'failed', isRejected: true }), unsent('y')] });
   assert.equal(rejected.at(-1).isHeldUp, false);
 });
 
 test('the newest own message of a direct says whether it was seen', () => {
   const items = [message(1, 'alice'), message(2, 'alice')];
-  assert.deepEqual(rows(items, { peerSeq: 1 }).slice(1).map(({ receipt }) => receipt), ['', 'sent']);
-  assert.deepEqual(rows(items, { peerSeq: 2 }).slice(1).map(({ receipt }) => receipt), ['', 'seen']);
+  assert.deepEqual(
+    rows(items, { peerSeq: 1 })
+      .slice(1)
+      .map(({ receipt }) => receipt),
+    ['', 'sent'],
+  );
+  assert.deepEqual(
+    rows(items, { peerSeq: 2 })
+      .slice(1)
+      .map(({ receipt }) => receipt),
+    ['', 'seen'],
+  );
   assert.equal(rows(items, { isDirect: false, peerSeq: 2 }).at(-1).receipt, '');
-  assert.equal(rows([...items, message(3, 'bob')], { peerSeq: 3 }).some((row) => row.receipt), false);
+  assert.equal(
+    rows([...items, message(3, 'bob')], { peerSeq: 3 }).some((row) => row.receipt),
+    false,
+  );
 });

@@ -5,8 +5,16 @@ import { FakeGateway, HOLD, connected, refusal, settle } from './fake.js';
 test('the first frame is hello with the token; the first resume names nothing', async () => {
   const gateway = new FakeGateway();
   const { chat } = await connected(gateway);
-  assert.deepEqual(gateway.socket.frames[0].body, { token: 'token', deviceId: 'device', client: 'viberchat-js/0.1', resume: true });
-  assert.deepEqual(gateway.socket.frames.slice(0, 3).map(({ name }) => name), ['hello', 'resumeEnd', 'listConversations']);
+  assert.deepEqual(gateway.socket.frames[0].body, {
+    token: 'token',
+    deviceId: 'device',
+    client: 'viberchat-js/0.1',
+    resume: true,
+  });
+  assert.deepEqual(
+    gateway.socket.frames.slice(0, 3).map(({ name }) => name),
+    ['hello', 'resumeEnd', 'listConversations'],
+  );
   assert.equal(chat.state.name, 'online');
   assert.equal(chat.userId, 'alice');
 });
@@ -14,7 +22,9 @@ test('the first frame is hello with the token; the first resume names nothing', 
 test('after a loss it resumes all known conversations, at most 500 in a part, with a fresh token', async () => {
   const gateway = new FakeGateway();
   for (let n = 0; n < 501; n++) gateway.addConversation(`c${n}`);
-  gateway.handlers.getHeads = ({ conversationIds }) => ({ heads: conversationIds.map((id) => ({ conversationId: id, headSeq: '7' })) });
+  gateway.handlers.getHeads = ({ conversationIds }) => ({
+    heads: conversationIds.map((id) => ({ conversationId: id, headSeq: '7' })),
+  });
   let tokens = 0;
   const { clock } = await connected(gateway, { getToken: async () => `token-${++tokens}` });
   gateway.socket.end();
@@ -22,7 +32,10 @@ test('after a loss it resumes all known conversations, at most 500 in a part, wi
   assert.equal(gateway.sockets.length, 2);
   const [hello] = gateway.socket.named('hello');
   assert.deepEqual([hello.resume, hello.token], [true, 'token-2']);
-  assert.deepEqual(gateway.socket.named('resumePart').map(({ cursors }) => cursors.length), [500, 1]);
+  assert.deepEqual(
+    gateway.socket.named('resumePart').map(({ cursors }) => cursors.length),
+    [500, 1],
+  );
   assert.deepEqual(gateway.socket.named('resumePart')[1].cursors, [{ conversationId: 'c500', seq: '7' }]);
   assert.equal(gateway.socket.named('resumeEnd').length, 1);
 });
@@ -56,7 +69,14 @@ test('a connection that lived starts the waits anew, one that died at once does 
 });
 
 test('close codes from 4500 on end it, those below do not', async () => {
-  for (const [code, state] of [[4501, 'closed'], [4503, 'closed'], [4504, 'closed'], [4000, 'offline'], [4010, 'offline'], [1009, 'offline']]) {
+  for (const [code, state] of [
+    [4501, 'closed'],
+    [4503, 'closed'],
+    [4504, 'closed'],
+    [4000, 'offline'],
+    [4010, 'offline'],
+    [1009, 'offline'],
+  ]) {
     const gateway = new FakeGateway();
     const { chat, clock } = await connected(gateway);
     gateway.socket.end(code);

@@ -101,7 +101,12 @@ export class FakeGateway {
     listPositions: () => ({}),
     markRead: ({ conversationId, seq }) => ({ position: { conversationId, userId: 'alice', readSeq: seq } }),
     send: ({ conversationId, clientMessageId, text }) => {
-      const entry = this.append(conversationId, 'alice', { message: { messageId: `m-${clientMessageId}`, text } }, clientMessageId);
+      const entry = this.append(
+        conversationId,
+        'alice',
+        { message: { messageId: `m-${clientMessageId}`, text } },
+        clientMessageId,
+      );
       return { message: this.message(entry, this.log(conversationId)) };
     },
   };
@@ -147,7 +152,15 @@ export class FakeGateway {
     const messageNo = Number(log.at(-1)?.messageNo ?? 0) + (body.message ? 1 : 0);
     const seq = log.length + 1;
     const createTime = new Date(1_700_000_000_000 + seq * 1000).toISOString();
-    const entry = { conversationId, seq: String(seq), messageNo: String(messageNo), actorUserId, createTime, body, ...(requestId && { requestId }) };
+    const entry = {
+      conversationId,
+      seq: String(seq),
+      messageNo: String(messageNo),
+      actorUserId,
+      createTime,
+      body,
+      ...(requestId && { requestId }),
+    };
     log.push(entry);
     return entry;
   }
@@ -165,7 +178,11 @@ export class FakeGateway {
     const edited = changes.findLast((body) => body.edited?.messageId === messageId);
     const deleted = changes.some((body) => body.deleted?.messageId === messageId);
     return {
-      messageId, seq: entry.seq, messageNo: entry.messageNo, senderUserId: entry.actorUserId, createTime: entry.createTime,
+      messageId,
+      seq: entry.seq,
+      messageNo: entry.messageNo,
+      senderUserId: entry.actorUserId,
+      createTime: entry.createTime,
       ...(deleted ? { deleteTime: entry.createTime } : { text: edited?.edited.text ?? entry.body.message.text }),
       ...(edited && { editTime: entry.createTime }),
     };
@@ -180,7 +197,13 @@ export class FakeGateway {
     const log = this.log(conversationId);
     const messageNo = Number(log.at(-1)?.messageNo ?? 0);
     const unread = messageNo - (this.reads.get(conversationId) ?? 0);
-    return { conversationId, headSeq: String(log.length), messageNo: String(messageNo), unreadCount: String(unread), lastMessage: this.messages(conversationId).at(-1) };
+    return {
+      conversationId,
+      headSeq: String(log.length),
+      messageNo: String(messageNo),
+      unreadCount: String(unread),
+      lastMessage: this.messages(conversationId).at(-1),
+    };
   }
 
   listMessages({ conversationId, pageSize, beforeSeq, afterSeq, aroundSeq }) {
@@ -204,15 +227,28 @@ export class FakeGateway {
 export const HOLD = Symbol('answered later');
 
 /** A refusal as a frame carries it. */
-export const refusal = (reason, outcome = '', retryAfterMs = 0) => ({ reason, ...(outcome && { outcome: `OUTCOME_${outcome}` }), retryAfterMs });
+export const refusal = (reason, outcome = '', retryAfterMs = 0) => ({
+  reason,
+  ...(outcome && { outcome: `OUTCOME_${outcome}` }),
+  retryAfterMs,
+});
 
 /** A client on a fake gateway, connected. */
 export async function connected(gateway, { random = 1, getToken = async () => 'token' } = {}) {
   const clock = new FakeClock();
   let lastId = 0;
   const chat = new ViberChat({
-    url: 'ws://test', getToken, deviceId: 'device',
-    environment: { openSocket: gateway.openSocket, now: clock.now, setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout, random: () => random, newId: () => `id-${++lastId}` },
+    url: 'ws://test',
+    getToken,
+    deviceId: 'device',
+    environment: {
+      openSocket: gateway.openSocket,
+      now: clock.now,
+      setTimeout: clock.setTimeout,
+      clearTimeout: clock.clearTimeout,
+      random: () => random,
+      newId: () => `id-${++lastId}`,
+    },
   });
   chat.start();
   await settle();

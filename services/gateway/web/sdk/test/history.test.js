@@ -88,7 +88,10 @@ test('entries that come while a page is on its way are caught up', async () => {
     return reply;
   };
   await history.open();
-  assert.deepEqual(history.items.slice(-2).map((item) => item.text), ['new', 'text 11']);
+  assert.deepEqual(
+    history.items.slice(-2).map((item) => item.text),
+    ['new', 'text 11'],
+  );
   assert.equal(history.isAtEnd, true);
 });
 
@@ -100,22 +103,41 @@ test('in a group the changes stand between the messages, in directs the log is n
     gateway.append('c1', 'alice', { membersAdded: { members: [{ userId: 'carol' }] } });
     gateway.append('c1', 'bob', text(2));
   });
-  assert.deepEqual(history.items.map(({ kind, seq }) => [kind, seq]), [['system', 1], ['message', 2], ['system', 4], ['message', 5]]);
+  assert.deepEqual(
+    history.items.map(({ kind, seq }) => [kind, seq]),
+    [
+      ['system', 1],
+      ['message', 2],
+      ['system', 4],
+      ['message', 5],
+    ],
+  );
   assert.equal(history.items[1].text, 'new');
-  const { gateway } = await opened(3, 'DIRECT', (direct) => direct.append('c1', 'bob', { edited: { messageId: 'm1', messageSeq: '1', text: 'x' } }));
+  const { gateway } = await opened(3, 'DIRECT', (direct) =>
+    direct.append('c1', 'bob', { edited: { messageId: 'm1', messageSeq: '1', text: 'x' } }),
+  );
   assert.equal(gateway.socket.named('readLog').length, 0);
 });
 
 test('an erased message keeps its place', async () => {
   const { gateway, history } = await opened(1);
-  gateway.socket.push({ entry: { conversationId: 'c1', seq: '2', messageNo: '2', actorUserId: 'bob', body: { redacted: { kind: 'REDACTED_KIND_MESSAGE', messageId: 'm2', messageSeq: '2' } } } });
+  gateway.socket.push({
+    entry: {
+      conversationId: 'c1',
+      seq: '2',
+      messageNo: '2',
+      actorUserId: 'bob',
+      body: { redacted: { kind: 'REDACTED_KIND_MESSAGE', messageId: 'm2', messageSeq: '2' } },
+    },
+  });
   assert.deepEqual([history.items[1].deleted, history.items[1].senderUserId], [true, 'bob']);
 });
 
 test('a page that is cut short, or empty, is followed to the end', async () => {
   const { gateway, history } = await opened(30);
   const { listMessages } = gateway.handlers;
-  gateway.handlers.listMessages = (body) => (body.pageToken ? listMessages({ ...body, pageSize: 10 }) : { asOfSeq: '30', nextPageToken: 'more' });
+  gateway.handlers.listMessages = (body) =>
+    body.pageToken ? listMessages({ ...body, pageSize: 10 }) : { asOfSeq: '30', nextPageToken: 'more' };
   await history.open();
   assert.deepEqual([...seqs(history), history.isAtStart], [21, 30, false]);
   for (let n = 0; n < 2; n++) await history.loadOlder();
@@ -145,11 +167,15 @@ test('answers from before a fresh start are dropped', async () => {
   assert.equal(history.isLoadingOlder, false);
 });
 
-test('a refusal is said', async () => {
+test('a refusal is said, and when the conversation is announced it is tried again', async () => {
   const { gateway, history } = await opened(5);
   gateway.handlers.listMessages = () => {
     throw { reason: 'CONVERSATION_NOT_FOUND' };
   };
   await history.open();
   assert.equal(history.error, 'CONVERSATION_NOT_FOUND');
+  gateway.handlers.listMessages = (body) => gateway.listMessages(body);
+  gateway.socket.push({ conversation: { conversationId: 'c1', added: { headSeq: '5' } } });
+  await settle();
+  assert.deepEqual([history.error, history.items.length], ['', 5]);
 });

@@ -31,10 +31,16 @@ test('the next send of a conversation goes only after the ack of the one before;
   c1.send('two');
   c2.send('elsewhere');
   await settle();
-  assert.deepEqual(gateway.socket.named('send').map(({ text }) => text), ['one', 'elsewhere']);
+  assert.deepEqual(
+    gateway.socket.named('send').map(({ text }) => text),
+    ['one', 'elsewhere'],
+  );
   ack(gateway, gateway.socket, gateway.socket.named('send')[0]);
   await settle();
-  assert.deepEqual(gateway.socket.named('send').map(({ text }) => text), ['one', 'elsewhere', 'two']);
+  assert.deepEqual(
+    gateway.socket.named('send').map(({ text }) => text),
+    ['one', 'elsewhere', 'two'],
+  );
 });
 
 test('a lost connection: the same id and the same known_seq again, though the head has moved; a duplicate ends it', async () => {
@@ -60,9 +66,15 @@ test('what is written offline waits, and leaves in order', async () => {
   gateway.socket.end();
   c1.send('one');
   c1.send('two');
-  assert.deepEqual(c1.outgoing().map(({ state }) => state), ['pending', 'pending']);
+  assert.deepEqual(
+    c1.outgoing().map(({ state }) => state),
+    ['pending', 'pending'],
+  );
   await clock.advance(500);
-  assert.deepEqual(gateway.messages('c1').map(({ text }) => text), ['hi', 'one', 'two']);
+  assert.deepEqual(
+    gateway.messages('c1').map(({ text }) => text),
+    ['hi', 'one', 'two'],
+  );
 });
 
 test('the row of a sent message stays until the log has passed it', async () => {
@@ -174,7 +186,10 @@ test('giving up the first lets the next one go', async () => {
   await settle();
   chat.outbox.discard(bad);
   await settle();
-  assert.deepEqual(gateway.messages('c1').map(({ text }) => text), ['hi', 'good']);
+  assert.deepEqual(
+    gateway.messages('c1').map(({ text }) => text),
+    ['hi', 'good'],
+  );
 });
 
 test('an edit of a message that never left changes it; of one that was tried, it follows it', async () => {
@@ -189,7 +204,10 @@ test('an edit of a message that never left changes it; of one that was tried, it
   chat.outbox.edit(waiting, 'two!');
   gateway.handlers.send = gateway.handlers.storeSend;
   await clock.advance(500);
-  assert.deepEqual(gateway.messages('c1').map(({ text }) => text), ['hi', 'one', 'two!']);
+  assert.deepEqual(
+    gateway.messages('c1').map(({ text }) => text),
+    ['hi', 'one', 'two!'],
+  );
   const [edit] = gateway.socket.named('edit');
   assert.deepEqual([edit.messageId, edit.text], [`m-${item.id}`, 'one!']);
 });

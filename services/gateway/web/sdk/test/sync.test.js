@@ -24,10 +24,14 @@ test('lists conversations of all pages with heads: pinned first, then by activit
   gateway.append('new', 'bob', text(2));
   gateway.reads.set('new', 1);
   const all = [...gateway.details.values()];
-  gateway.handlers.listConversations = ({ pageToken }) => (pageToken ? { conversations: all.slice(2) } : { conversations: all.slice(0, 2), nextPageToken: 'next' });
+  gateway.handlers.listConversations = ({ pageToken }) =>
+    pageToken ? { conversations: all.slice(2) } : { conversations: all.slice(0, 2), nextPageToken: 'next' };
   const { chat } = await connected(gateway);
   await settle();
-  assert.deepEqual(chat.conversations().map(({ id }) => id), ['pinned', 'new', 'old']);
+  assert.deepEqual(
+    chat.conversations().map(({ id }) => id),
+    ['pinned', 'new', 'old'],
+  );
   assert.equal(chat.conversation('new').unreadCount, 1);
   assert.equal(chat.conversation('new').lastMessage.text, 'text 2');
 });
@@ -62,7 +66,10 @@ test('over a hole nothing passes: it is read from the log first, with what came 
   gateway.publish('c1', 'bob', text(452));
   await settle();
   await settle();
-  assert.deepEqual(seen, Array.from({ length: 451 }, (_, n) => n + 2));
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 451 }, (_, n) => n + 2),
+  );
   assert.equal(c1.cursor, 452);
   assert.equal(gateway.socket.named('readLog').length, 3);
 });
@@ -218,7 +225,8 @@ test('a head that two heartbeats name in vain is fetched', async () => {
 
 test('positions only move forward', async () => {
   const { gateway, c1 } = await withMessages(5);
-  const move = (userId, readSeq) => gateway.socket.push({ positions: { positions: [{ conversationId: 'c1', userId, readSeq, readMessageNo: readSeq }] } });
+  const move = (userId, readSeq) =>
+    gateway.socket.push({ positions: { positions: [{ conversationId: 'c1', userId, readSeq, readMessageNo: readSeq }] } });
   move('bob', '4');
   move('bob', '2');
   move('alice', '4');
