@@ -7,6 +7,9 @@ use viberchat_kit::fault;
 /// How long a lock of another process is waited for.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Ids are random, so a busy log touches pages all over its index. Readers need less: each commit empties their cache.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
+
 const STATEMENTS_CACHED: usize = 64;
 
 /// The connection that writes.
@@ -15,6 +18,8 @@ pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path, flags)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", fault::sqlite_synchronous())?;
+    // Negative: KiB, not pages.
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     // A statement's own journal may hold what an erasure overwrites: not on disk.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // What is overwritten or freed is overwritten with zeros too.

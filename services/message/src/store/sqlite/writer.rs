@@ -148,7 +148,9 @@ impl Worker {
                     write.answer(answer);
                 }
             }
-            Err(_) if writes.len() > 1 => {
+            // A write that cannot be done must not take the others with it. A failed commit is nobody's own, and is not
+            // repeated: it may have happened.
+            Err(error) if writes.len() > 1 && !error.in_commit => {
                 for write in writes.drain(..) {
                     self.commit(&mut vec![write]);
                 }
@@ -246,17 +248,24 @@ impl Write {
     }
 
     fn fail(self, error: &TransactError) {
-        match (self, error) {
-            (Self::Append(_, waiter), TransactError::IdTaken) => drop(waiter.send(Ok(Appended::IdTaken))),
-            (Self::Append(_, waiter), error) => drop(waiter.send(Err(error.to_store_error()))),
-            (Self::SetPosition(_, waiter), error) => drop(waiter.send(Err(error.to_store_error()))),
+        match (self, &error.cause) {
+            (Self::Append(_, waiter), Cause::IdTaken) => drop(waiter.send(Ok(Appended::IdTaken))),
+            (Self::Append(_, waiter), Cause::Store(_)) => drop(waiter.send(Err(error.to_store_error()))),
+            (Self::SetPosition(_, waiter), _) => drop(waiter.send(Err(error.to_store_error()))),
         }
     }
 }
 
 /// Why a transaction did not end well.
 #[derive(Debug)]
-enum TransactError {
+struct TransactError {
+    cause: Cause,
+    /// It was the commit that failed, not one of the writes.
+    in_commit: bool,
+}
+
+#[derive(Debug)]
+enum Cause {
     IdTaken,
     Store(StoreError),
 }
@@ -264,24 +273,26 @@ enum TransactError {
 impl TransactError {
     /// Before the commit nothing is written: the transaction is rolled back, by SQLite itself if need be.
     fn before_commit(error: &rusqlite::Error) -> Self {
-        Self::Store(match error.sqlite_error_code() {
+        let cause = match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(error.to_string()),
             _ => StoreError::Unavailable(error.to_string()),
-        })
+        };
+        Self { cause: Cause::Store(cause), in_commit: false }
     }
 
-    /// A commit that failed may have reached the file.
+    /// A commit that failed may have reached the file, and be found there after a crash.
     fn in_commit(error: &rusqlite::Error) -> Self {
-        Self::Store(match error.sqlite_error_code() {
+        let cause = match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy) => StoreError::Unavailable(error.to_string()),
             _ => StoreError::OutcomeUnknown(error.to_string()),
-        })
+        };
+        Self { cause: Cause::Store(cause), in_commit: true }
     }
 
     fn to_store_error(&self) -> StoreError {
-        match self {
-            Self::IdTaken => StoreError::Unavailable("an id is taken".to_owned()),
-            Self::Store(error) => error.clone(),
+        match &self.cause {
+            Cause::IdTaken => StoreError::Unavailable("an id is taken".to_owned()),
+            Cause::Store(error) => error.clone(),
         }
     }
 }
@@ -289,7 +300,7 @@ impl TransactError {
 impl From<AppendError> for TransactError {
     fn from(error: AppendError) -> Self {
         match error {
-            AppendError::IdTaken => Self::IdTaken,
+            AppendError::IdTaken => Self { cause: Cause::IdTaken, in_commit: false },
             AppendError::Sqlite(error) => Self::before_commit(&error),
         }
     }
