@@ -1,8 +1,12 @@
 //! The metrics of this service: all names are here.
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use viberchat_kit::telemetry::Metrics;
+use prometheus_client::metrics::histogram::Histogram;
+use viberchat_kit::telemetry::{Metrics, latency_buckets};
+
+use crate::store::instrumented::Operation;
 
 /// Counted where it happens; cheap to clone.
 #[derive(Clone)]
@@ -60,6 +64,31 @@ impl ServiceMetrics {
                 "conversation_pruned_rows",
                 "Expired request rows and changes thrown away",
                 Counter::default(),
+            ),
+        }
+    }
+}
+
+/// Operations of the store, by name.
+#[derive(Clone)]
+pub(crate) struct StoreMetrics {
+    pub(crate) seconds: Family<Operation, Histogram, fn() -> Histogram>,
+    /// Refusals by a rule are none.
+    pub(crate) failures: Family<Operation, Counter>,
+}
+
+impl StoreMetrics {
+    pub(crate) fn register(metrics: &Metrics) -> Self {
+        Self {
+            seconds: metrics.register(
+                "conversation_store_seconds",
+                "Seconds that operations of the store took",
+                Family::new_with_constructor(|| Histogram::new(latency_buckets())),
+            ),
+            failures: metrics.register(
+                "conversation_store_failures",
+                "Operations that the store failed at",
+                Family::default(),
             ),
         }
     }

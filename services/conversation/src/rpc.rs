@@ -53,7 +53,7 @@ pub(crate) struct State<S> {
     pub(crate) config: Config,
     pub(crate) store: S,
     pub(crate) relay: Relay<S>,
-    pub(crate) activity: ActivityWriter,
+    pub(crate) activity: ActivityWriter<S>,
     pub(crate) hub: Hub,
     pub(crate) wake: Wake,
     pub(crate) clock: SharedClock,

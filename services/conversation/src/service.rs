@@ -17,10 +17,11 @@ use viberchat_proto::conversation::v1::user_directory_service_server::UserDirect
 use crate::activity::ActivityWriter;
 use crate::config::Config;
 use crate::log::{EntryLog, MessageLog};
-use crate::metrics::ServiceMetrics;
+use crate::metrics::{ServiceMetrics, StoreMetrics};
 use crate::relay::{self, Relay};
 use crate::rpc::{Api, State};
 use crate::store::ConversationStore;
+use crate::store::instrumented::{Instrumented, Measure};
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::upkeep;
 use crate::watch::{Hub, Wake, Watcher};
@@ -60,7 +61,7 @@ pub enum BuildError {
 
 /// The running service. Its tasks end with the lifecycle.
 pub struct Service {
-    api: Api<SqliteStore>,
+    api: Api<Instrumented<SqliteStore>>,
     store: SqliteStore,
 }
 
@@ -86,7 +87,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
         metrics: ServiceMetrics::register(&deps.metrics),
         log: Arc::new(log),
     };
-    let state = assemble(config, store.clone(), parts).await.map_err(|error| failed(error.into()))?;
+    let measured = Instrumented::new(store.clone(), Measure(StoreMetrics::register(&deps.metrics)));
+    let state = assemble(config, measured, parts).await.map_err(|error| failed(error.into()))?;
     Ok(Service { api: Api::new(Arc::new(state)), store })
 }
 
@@ -121,7 +123,7 @@ pub(crate) async fn assemble<S: ConversationStore + Clone>(
     };
     let relay = Relay::new(relay_parts, &config);
     relay.start();
-    let activity = ActivityWriter::start(store.clone(), clock.clone(), wake.clone(), &lifecycle);
+    let activity = ActivityWriter::new(store.clone(), clock.clone(), wake.clone(), lifecycle.clone());
     upkeep::start(store.clone(), clock.clone(), metrics, &lifecycle, &config);
     let pages = PageSealer::new(&keys, entropy.clone());
     Ok(State { config, store, relay, activity, hub, wake, clock, entropy, keys, pages, lifecycle })

@@ -16,6 +16,8 @@
 
 #[cfg(test)]
 mod conformance;
+pub(crate) mod decorated;
+pub(crate) mod instrumented;
 pub(crate) mod sqlite;
 
 use std::future::Future;

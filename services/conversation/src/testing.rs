@@ -1,5 +1,6 @@
 //! What the tests of this crate share: the service on a real SQLite file, and a log that keeps the rules of the real one.
 
+mod fault;
 mod log;
 
 use std::sync::Arc;
@@ -12,17 +13,19 @@ use viberchat_kit::clock::{ManualClock, Timestamp};
 use viberchat_kit::error::{Error, Reason};
 use viberchat_kit::id::{ConversationId, SeededEntropy, SystemEntropy, UserId};
 use viberchat_kit::keys::Keys;
-use viberchat_kit::lifecycle::Lifecycle;
+use viberchat_kit::lifecycle::{Lifecycle, ShutdownReport};
 use viberchat_kit::telemetry::Metrics;
 use viberchat_proto::conversation::v1::conversation_service_server::ConversationService as _;
 use viberchat_proto::conversation::v1::*;
 
+pub(crate) use fault::{Fault, Faults};
 pub(crate) use log::FakeLog;
 
 use crate::config::Config;
 use crate::metrics::ServiceMetrics;
 use crate::rpc::{Api, State};
 use crate::service::{Parts, assemble};
+use crate::store::decorated::Decorated;
 use crate::store::sqlite::{Options, SqliteStore};
 
 /// 2023-11-14.
@@ -34,10 +37,14 @@ pub(crate) fn user(id: &str) -> UserId {
     UserId::parse(id).expect("a good id")
 }
 
+/// SQLite, failing where a test says so.
+pub(crate) type TestStore = Decorated<SqliteStore, Faults>;
+
 /// A service of its own file, ended when dropped.
 pub(crate) struct TestService {
-    pub(crate) api: Api<SqliteStore>,
-    pub(crate) state: Arc<State<SqliteStore>>,
+    pub(crate) api: Api<TestStore>,
+    pub(crate) state: Arc<State<TestStore>>,
+    pub(crate) faults: Faults,
     pub(crate) log: Arc<FakeLog>,
     pub(crate) clock: Arc<ManualClock>,
     lifecycle: Lifecycle,
@@ -63,7 +70,9 @@ impl TestService {
         let mut config = Config { data_file: directory.path().join("conversation.sqlite"), ..Config::default() };
         change(&mut config);
         let options = Options { data_file: config.data_file.clone(), reader_connections: 2 };
+        let faults = Faults::default();
         let store = SqliteStore::open(&options).await.expect("the store opens");
+        let store = Decorated::new(store, faults.clone());
         let lifecycle = Lifecycle::new();
         let clock = Arc::new(ManualClock::new(START));
         let parts = Parts {
@@ -75,7 +84,7 @@ impl TestService {
             log: log.clone(),
         };
         let state = Arc::new(assemble(config, store, parts).await.expect("the store answers"));
-        Self { api: Api::new(state.clone()), state, log, clock, lifecycle, directory }
+        Self { api: Api::new(state.clone()), state, faults, log, clock, lifecycle, directory }
     }
 
     /// A group whose entry is in the log.
@@ -100,8 +109,8 @@ impl TestService {
     }
 
     /// Ends everything that runs, as a stop of the process does.
-    pub(crate) async fn stop(self) {
-        self.lifecycle.shutdown(Duration::from_secs(5)).await;
+    pub(crate) async fn stop(self) -> ShutdownReport {
+        self.lifecycle.shutdown(PATIENCE).await
     }
 }
 

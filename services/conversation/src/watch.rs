@@ -238,12 +238,12 @@ impl<S: ConversationStore> Watcher<S> {
     }
 
     pub(crate) fn start(mut self, lifecycle: &Handle) {
-        let hard = lifecycle.hard();
+        let soft = lifecycle.soft();
         lifecycle.spawn("conversation.watcher", async move {
             loop {
                 tokio::select! {
-                    // Until the end: draining clients still hear of removals.
-                    () = hard.cancelled() => return,
+                    // The streams end then, too.
+                    () = soft.cancelled() => return,
                     () = self.wake.0.notified() => {}
                     () = tokio::time::sleep(self.poll) => {}
                 }

@@ -1,7 +1,7 @@
 use viberchat_proto::conversation::v1::conversation_service_server::ConversationService as _;
 use viberchat_proto::conversation::v1::{AddMembersRequest, LeaveConversationRequest};
 
-use crate::testing::{PATIENCE, TestService, by, eventually, new_group};
+use crate::testing::{Fault, PATIENCE, TestService, by, eventually, new_group};
 
 use super::*;
 
@@ -115,6 +115,21 @@ async fn while_the_log_is_down_attempts_are_bounded() {
 async fn a_stop_waits_for_no_log() {
     let service = TestService::start_with(quick).await;
     behind(&service, 1).await;
-    let stopped = tokio::time::timeout(PATIENCE, service.stop()).await;
-    stopped.expect("the tasks end");
+    let report = tokio::time::timeout(PATIENCE, service.stop()).await.expect("the tasks end");
+    assert!(report.is_clean(), "{report:?}");
+}
+
+#[tokio::test]
+async fn an_entry_whose_seq_could_not_be_written_back_is_asked_for_again() {
+    let service = TestService::start_with(quick).await;
+    service.faults.set("write_back", Some(Fault::Unavailable));
+    let created = service.api.create_group_conversation(by("alice", new_group(&["bob"]))).await.unwrap().into_inner();
+    assert!(created.pending);
+    let id = ConversationId::parse(&created.conversation.unwrap().conversation_id).unwrap();
+    eventually("the append", async || (versions(&service, id) == [1]).then_some(())).await;
+    assert!(service.authorize(id, "bob").await.spans.is_empty());
+    service.faults.set("write_back", None);
+    wait_until_empty(&service).await;
+    assert_eq!(versions(&service, id), [1]);
+    assert_eq!(service.authorize(id, "bob").await.spans.len(), 1);
 }

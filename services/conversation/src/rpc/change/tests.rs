@@ -1,6 +1,8 @@
 use viberchat_proto::conversation::v1::conversation_service_server::ConversationService as _;
 
-use crate::testing::{FakeLog, TestService, by, eventually, new_group};
+use viberchat_kit::error::{Outcome, Reason};
+
+use crate::testing::{FakeLog, Fault, TestService, by, eventually, new_group, refusal};
 
 use super::*;
 
@@ -88,4 +90,26 @@ async fn the_acting_service_is_no_part_of_the_request_id() {
     by_gateway.extensions_mut().insert(caller);
     let again = service.api.create_group_conversation(by_gateway).await.unwrap().into_inner();
     assert_eq!(first, again);
+}
+
+#[tokio::test]
+async fn each_failure_of_the_store_says_what_became_of_the_change() {
+    let service = TestService::start().await;
+    let id = service.group("alice", &[]).await;
+    let ask = async |fault| {
+        service.faults.set("change_group", fault);
+        service.api.update_conversation(by("alice", rename(id, "r"))).await
+    };
+    let unavailable = refusal(ask(Some(Fault::Unavailable)).await);
+    assert_eq!((unavailable.reason, unavailable.outcome), (Reason::StoreUnavailable, Outcome::NotAttempted));
+    // The commit went through, and its answer did not.
+    let unknown = refusal(ask(Some(Fault::OutcomeUnknown)).await);
+    assert_eq!((unknown.reason, unknown.outcome), (Reason::OutcomeUnknown, Outcome::Unknown));
+    let corrupt = refusal(ask(Some(Fault::Corrupt)).await);
+    assert_eq!((corrupt.reason, corrupt.outcome), (Reason::Internal, Outcome::Unknown));
+    assert!(!corrupt.message.contains("what it should not"));
+    // Whoever asks again with the same id learns what came of it.
+    let answer = ask(None).await.unwrap().into_inner();
+    assert_eq!((answer.seq, answer.conversation.unwrap().version), (FakeLog::seq_of(2), 2));
+    assert_eq!(service.log.entries(id).len(), 2);
 }

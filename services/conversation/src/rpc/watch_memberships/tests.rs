@@ -4,8 +4,7 @@ use viberchat_proto::conversation::v1::conversation_service_server::Conversation
 use viberchat_proto::types::v1::{ConversationKind, RequestContext, Role};
 
 use super::*;
-use crate::store::sqlite::SqliteStore;
-use crate::testing::{PATIENCE, START, TestService, by, by_service, eventually, new_group, user};
+use crate::testing::{Fault, PATIENCE, START, TestService, TestStore, by, by_service, eventually, new_group, user};
 
 type Requests = mpsc::UnboundedSender<WatchMembershipsRequest>;
 
@@ -22,11 +21,11 @@ impl Watch {
         Self::open_as(&service.state, &[Scope::Authorize])
     }
 
-    fn open_as(state: &Arc<State<SqliteStore>>, scopes: &[Scope]) -> Self {
+    fn open_as(state: &Arc<State<TestStore>>, scopes: &[Scope]) -> Self {
         Self::open_with(state, scopes, HEARTBEAT)
     }
 
-    fn open_with(state: &Arc<State<SqliteStore>>, scopes: &[Scope], heartbeat: Duration) -> Self {
+    fn open_with(state: &Arc<State<TestStore>>, scopes: &[Scope], heartbeat: Duration) -> Self {
         let (requests, mut received) = mpsc::unbounded_channel();
         let stream = futures::stream::poll_fn(move |cx| received.poll_recv(cx).map(|request| request.map(Ok)));
         let caller = Caller::Service { identity: ServiceIdentity::new("gateway", scopes), on_behalf_of: None };
@@ -198,7 +197,7 @@ async fn changes_of_another_process_show_within_a_second() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_between_the_snapshot_and_the_changes() {
     let service = Arc::new(TestService::start().await);
-    for round in 0..20 {
+    for round in 0..8 {
         let user = format!("user-{round}");
         let members = [user.as_str()];
         let groups: Vec<_> = futures::future::join_all((0..4).map(|_| service.group("alice", &members))).await;
@@ -234,9 +233,29 @@ async fn nothing_is_lost_between_the_snapshot_and_the_changes() {
 }
 
 #[tokio::test]
+async fn a_change_in_the_midst_of_a_snapshot_follows_it() {
+    let service = TestService::start().await;
+    // More pages than wait for a consumer: the snapshot stops in the middle until somebody reads.
+    let count = (PUSHES_MAX + 2) * PAGE_MAX;
+    service.state.store.inner().seed_groups(&user("bob"), i64::try_from(count).unwrap()).await;
+    let mut other = Watch::open(&service);
+    let changed = other.follow("bob").await[0].conversation_id.clone();
+    let mut watch = Watch::open(&service);
+    watch.ask(1, Asked::AddUserId("bob".into()));
+    eventually("a full queue", async || (watch.pushes.pushes.len() == PUSHES_MAX).then_some(())).await;
+    let pin = UpdateMemberSettingsRequest { conversation_id: changed.clone(), pinned: Some(true) };
+    service.api.update_member_settings(by("bob", pin)).await.unwrap();
+    // Whoever followed before has heard of it by now.
+    assert_eq!(other.change().await.1, MembershipChangeKind::Changed);
+    assert_eq!(watch.snapshot().await.2.len(), count);
+    let (_, kind, membership) = watch.change().await;
+    assert_eq!((kind, membership.conversation_id), (MembershipChangeKind::Changed, changed));
+}
+
+#[tokio::test]
 async fn a_long_snapshot_comes_in_pages() {
     let service = TestService::start().await;
-    service.state.store.seed_groups(&user("bob"), 500).await;
+    service.state.store.inner().seed_groups(&user("bob"), 500).await;
     let mut watch = Watch::open(&service);
     assert_eq!(watch.follow("bob").await.len(), PAGE_MAX);
     service.group("bob", &[]).await;
@@ -347,4 +366,34 @@ async fn a_heartbeat_says_that_the_stream_lives() {
         assert!(matches!(watch.next().await, Ok(Push::Heartbeat(_))));
         assert!(begin.elapsed() >= heartbeat * beat);
     }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_read_is_refused() {
+    let service = TestService::start().await;
+    let mut watch = Watch::open(&service);
+    service.faults.set("memberships", Some(Fault::Unavailable));
+    watch.ask(4, Asked::AddUserId("bob".into()));
+    let refused = match watch.next().await {
+        Ok(Push::Refused(refused)) => refused,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((refused.correlation_id, refused.error.unwrap().reason.as_str()), (4, "STORE_UNAVAILABLE"));
+    service.faults.set("memberships", None);
+    assert!(watch.follow("bob").await.is_empty());
+}
+
+#[tokio::test]
+async fn streams_are_ended_when_changes_cannot_be_read() {
+    let service = TestService::start_with(|config| config.watch_poll_ms = 10).await;
+    let mut watch = Watch::open(&service);
+    watch.follow("bob").await;
+    service.faults.set("changes_after", Some(Fault::Unavailable));
+    assert_eq!(watch.next().await.unwrap_err().reason, Reason::SlowConsumer);
+    // What is committed meanwhile is told when the store is back.
+    let mut watch = Watch::open(&service);
+    watch.follow("bob").await;
+    service.faults.set("changes_after", None);
+    service.group("alice", &["bob"]).await;
+    assert_eq!(watch.change().await.1, MembershipChangeKind::Added);
 }

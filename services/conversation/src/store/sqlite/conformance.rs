@@ -1,9 +1,12 @@
-//! The promises of the store, on a SQLite file.
+//! The promises of the store, on a SQLite file: bare, and with its operations measured.
 
 use tempfile::TempDir;
+use viberchat_kit::telemetry::Metrics;
 
 use super::{Options, SqliteStore};
+use crate::metrics::StoreMetrics;
 use crate::store::conformance::{Engine, for_each_promise, stamp};
+use crate::store::instrumented::{Instrumented, Measure};
 
 struct SqliteFile {
     options: Options,
@@ -30,4 +33,40 @@ impl Engine for SqliteFile {
     }
 }
 
-for_each_promise!(stamp!(SqliteFile));
+struct Measured<E: Engine> {
+    engine: E,
+    store: Instrumented<E::Store>,
+}
+
+fn measured<S>(store: S) -> Instrumented<S> {
+    Instrumented::new(store, Measure(StoreMetrics::register(&Metrics::new())))
+}
+
+impl<E: Engine> Engine for Measured<E> {
+    type Store = Instrumented<E::Store>;
+
+    async fn start() -> Self {
+        let engine = E::start().await;
+        Self { store: measured(engine.store().clone()), engine }
+    }
+
+    fn store(&self) -> &Self::Store {
+        &self.store
+    }
+
+    async fn second(&self) -> Self::Store {
+        measured(self.engine.second().await)
+    }
+}
+
+mod bare {
+    use super::*;
+
+    for_each_promise!(stamp!(SqliteFile));
+}
+
+mod instrumented {
+    use super::*;
+
+    for_each_promise!(stamp!(Measured<SqliteFile>));
+}
