@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs the tests of the JavaScript client with Node.js, or says that it could not.
+# Runs the tests of the JavaScript client and the web client with Node.js, or says that it could not.
 set -euo pipefail
-cd "$(dirname "$0")/../../services/gateway/web/sdk"
+cd "$(dirname "$0")/../../services/gateway/web"
 
 if command -v node >/dev/null; then
-  node --test
+  node --test sdk/test/*.test.js app/test/*.test.js
 elif [ "${VIBERCHAT_TEST_REQUIRE_ENGINES:-}" = 1 ]; then
   echo "Node.js is missing (make engines)" >&2
   exit 1

@@ -200,9 +200,14 @@ pub async fn read_answer<M: Method>(pending: Pending) -> Result<(M::Response, By
     Ok((response, bytes))
 }
 
-type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// A WebSocket of the client protocol.
+pub type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-async fn connect(address: &str) -> Result<(Stream, StdStream)> {
+/// Opens a WebSocket and says nothing yet. The second is the same connection, for what is no frame.
+///
+/// # Errors
+/// If the server does not take it.
+pub async fn connect(address: &str) -> Result<(Stream, StdStream)> {
     let stream = TcpStream::connect(address).await?.into_std()?;
     stream.set_nodelay(true)?;
     let raw = stream.try_clone()?;

@@ -20,6 +20,9 @@ use crate::{
 /// How long a write is tried again while the server is away.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The same once the run is over, when no server is away any more.
+const PATIENCE_AT_THE_END: Duration = Duration::from_secs(3);
+
 /// How many of one's own messages and writes are remembered.
 const REMEMBERED: usize = 30;
 
@@ -154,7 +157,7 @@ impl Actor {
         while matches!(answer, Answer::NotAttempted(_) | Answer::Unknown(_)) {
             // A guest who is out may be let in again much later.
             let is_out = matches!(&answer, Answer::NotAttempted(reason) if reason == "CONVERSATION_NOT_FOUND");
-            if gives_up || is_out || start.elapsed() > PATIENCE {
+            if gives_up || is_out || start.elapsed() > self.patience() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(self.rng.random_range(5..60))).await;
@@ -168,6 +171,10 @@ impl Actor {
             }
             remember(&mut self.done, attempt);
         }
+    }
+
+    fn patience(&self) -> Duration {
+        if self.shared.stop.load(Ordering::Relaxed) { PATIENCE_AT_THE_END } else { PATIENCE }
     }
 
     async fn change_own(&mut self, delete: bool) {

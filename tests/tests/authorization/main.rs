@@ -7,7 +7,10 @@
 mod raw;
 mod streams;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use anyhow::Result;
 use http::{Request, StatusCode, header};
@@ -27,6 +30,8 @@ use self::raw::{Identity, Walked, call, methods, plausible};
 
 const SCOPES: [Scope; 5] = [Scope::ActForUsers, Scope::Authorize, Scope::Relay, Scope::Directory, Scope::Admin];
 
+static GROUPS: AtomicU64 = AtomicU64::new(0);
+
 async fn start() -> Result<(Server, Channel)> {
     let server = Server::start(&Settings::new(env!("CARGO_BIN_EXE_viberchat-under-test"))?).await?;
     let channel = channel(&server.addresses().grpc)?;
@@ -36,7 +41,8 @@ async fn start() -> Result<(Server, Channel)> {
 /// A group that `owner` made, without anybody else.
 async fn lonely_group(server: &Server) -> Result<String> {
     let owner = Client::new(server, "owner", &Recorder::default())?;
-    Ok(owner.create_group(Door::Http, &[], "group").await?)
+    let request_id = format!("group-{}", GROUPS.fetch_add(1, Ordering::Relaxed));
+    Ok(owner.create_group(Door::Http, &[], &request_id).await?)
 }
 
 fn rules() -> BTreeMap<&'static str, &'static MethodRule> {

@@ -129,22 +129,23 @@ async fn verdicts_of_follows(
 #[tokio::test(flavor = "multi_thread")]
 async fn each_subscription_is_authorized_by_itself() -> Result<()> {
     let (server, channel) = start().await?;
-    let group = lonely_group(&server).await?;
+    // One each: following a conversation again replaces what was before.
+    let groups = [lonely_group(&server).await?, lonely_group(&server).await?, lonely_group(&server).await?];
+    let [one, two, three] = &groups;
     let said = |id: u64, reason: &str| (id, reason.to_owned());
+    let (denied, not_found) = ("PERMISSION_DENIED", "CONVERSATION_NOT_FOUND");
     let service = server.tokens().service("gateway", &[Scope::ActForUsers]);
-    let requests = vec![follow(&group, "owner", 1), follow(&group, "stranger", 2), follow(&group, "", 3)];
+    let requests = vec![follow(one, "owner", 1), follow(two, "stranger", 2), follow(three, "", 3)];
     let verdicts = verdicts_of_follows(&channel, &service, requests).await?;
-    assert_eq!(verdicts, [said(1, ""), said(2, "CONVERSATION_NOT_FOUND"), said(3, "PERMISSION_DENIED")]);
+    assert_eq!(verdicts, [said(1, ""), said(2, not_found), said(3, denied)]);
     // The scope `relay` follows everything, but for nobody.
     let relay = server.tokens().service("gateway", &[Scope::Relay]);
-    let verdicts =
-        verdicts_of_follows(&channel, &relay, vec![follow(&group, "", 4), follow(&group, "owner", 5)]).await?;
-    assert_eq!(verdicts, [said(4, ""), said(5, "PERMISSION_DENIED")]);
+    let verdicts = verdicts_of_follows(&channel, &relay, vec![follow(one, "", 4), follow(two, "owner", 5)]).await?;
+    assert_eq!(verdicts, [said(4, ""), said(5, denied)]);
     // A user follows only for oneself, and as a member.
     let user = server.tokens().user("stranger");
-    let verdicts =
-        verdicts_of_follows(&channel, &user, vec![follow(&group, "", 6), follow(&group, "owner", 7)]).await?;
-    assert_eq!(verdicts, [said(6, "CONVERSATION_NOT_FOUND"), said(7, "PERMISSION_DENIED")]);
+    let verdicts = verdicts_of_follows(&channel, &user, vec![follow(one, "", 6), follow(two, "owner", 7)]).await?;
+    assert_eq!(verdicts, [said(6, not_found), said(7, denied)]);
     Ok(())
 }
 
@@ -173,7 +174,8 @@ async fn the_other_kind_of_subscription_request_is_authorized_too() -> Result<()
         let answer = answers.message().await?.context("an open stream")?;
         match answer.push {
             Some(subscribe_response::Push::Unsubscribed(gone)) => {
-                assert_eq!(gone.error.map(|error| error.reason).as_deref(), Some("PERMISSION_DENIED"));
+                let reason = gone.error.map(|error| error.reason);
+                assert_eq!((gone.correlation_id, reason.as_deref()), (2, Some("PERMISSION_DENIED")));
                 refused = true;
             }
             Some(subscribe_response::Push::Entry(entry)) if entry.seq == 2 => break,
