@@ -46,7 +46,6 @@ impl Assembled {
 
 /// Opens the stores in the data folder and starts every service. `extra` is served at the public door as well.
 pub(crate) async fn all(config: &Config, shared: &Shared, extra: Router) -> anyhow::Result<Assembled> {
-    create_folder(&config.data_dir)?;
     let clock: SharedClock = Arc::new(SystemClock);
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let verifier = Arc::new(config.verifier(&shared.keys, clock.clone())?);
@@ -115,7 +114,7 @@ fn merge(conversation: Routes, message: Routes) -> Routes {
 }
 
 /// Only the owner reads what lies there: messages, and the keys of `viberchat dev`.
-fn create_folder(folder: &Path) -> anyhow::Result<()> {
+pub(crate) fn create_folder(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
         .recursive(true)

@@ -46,6 +46,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
 
     let log = telemetry::init_logs(config.log.format, &config.log.filter)?;
     let doors = Doors::bind(&config.listen).await?;
+    assemble::create_folder(&config.data_dir)?;
     let keys = Arc::new(keys_in(&config.data_dir)?);
     let signer = Arc::new(TokenSigner::new(&keys.tokens, Arc::new(SystemClock)));
     let lifecycle = Lifecycle::new();

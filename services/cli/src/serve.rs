@@ -23,6 +23,7 @@ pub(crate) async fn run_all(file: Option<PathBuf>, listen: ListenArgs) -> anyhow
     let keys = Arc::new(config.require_keys()?.clone());
     let log = telemetry::init_logs(config.log.format, &config.log.filter)?;
     let doors = Doors::bind(&config.listen).await?;
+    assemble::create_folder(&config.data_dir)?;
     let lifecycle = Lifecycle::new();
     let shared = Shared { keys, lifecycle: lifecycle.handle(), metrics: Metrics::new() };
     let assembled = assemble::all(&config, &shared, Router::new()).await?;

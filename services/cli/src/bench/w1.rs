@@ -9,6 +9,7 @@ use viberchat_proto::conversation::v1::GetOrCreateDirectConversationRequest;
 
 use super::client::{ANSWER_TIMEOUT, Client, Incoming, Push, Reply, Request};
 use super::floor::BlockingFloor;
+use super::machine;
 use super::order::{self, Observer};
 use super::report::{Better, Row, Workload};
 use super::sample::{Faults, Latencies, Series};
@@ -34,7 +35,10 @@ pub(crate) async fn run(bench: &Bench, server: &Server) -> anyhow::Result<Worklo
             let count = if bench.plan.quick { 50 } else { 250 };
             let bytes = pair.frame_bytes()?;
             exchange_floor(count, &mut measured.synced, || floor.synced_echo(&bytes)).await?;
+            let cpu = machine::cpu_time(server.pid);
             pair.exchange_all(count, &mut measured).await?;
+            let cpu = machine::cpu_time(server.pid).zip(cpu).map(|(after, before)| after.saturating_sub(before));
+            measured.cpu += cpu.unwrap_or_default();
             exchange_floor(count, &mut measured.socket, || floor.echo(&bytes)).await?;
         }
         series.push(&measured);
@@ -50,6 +54,7 @@ struct Measured {
     beyond_ack: Latencies,
     synced: Latencies,
     socket: Latencies,
+    cpu: Duration,
 }
 
 impl Measured {
@@ -60,6 +65,7 @@ impl Measured {
             beyond_ack: Latencies::new(),
             synced: Latencies::new(),
             socket: Latencies::new(),
+            cpu: Duration::ZERO,
         }
     }
 }
@@ -181,6 +187,7 @@ struct Figures {
     synced_p50: Series,
     synced_p99: Series,
     socket_p50: Series,
+    cpu: Series,
     messages: u64,
 }
 
@@ -194,6 +201,7 @@ impl Figures {
         self.synced_p50.push(measured.synced.percentile_ms(50.0));
         self.synced_p99.push(measured.synced.percentile_ms(99.0));
         self.socket_p50.push(measured.socket.percentile_ms(50.0));
+        self.cpu.push(measured.cpu.as_secs_f64() * 1e6 / measured.ack.count().max(1) as f64);
         self.messages += measured.ack.count();
     }
 
@@ -217,6 +225,7 @@ impl Figures {
                 .result(self.beyond_ack_p50)
                 .floor("echo, not durable", self.socket_p50)
                 .target(Better::Lower, 0.1, None),
+            Row::new("CPU of the server a message", "µs").result(self.cpu),
         ];
         let what = "a direct over two sockets, one message in flight, 200 bytes, durable".to_owned();
         let notes = vec![format!("{} messages, one intended each {} ms", self.messages, INTERVAL.as_millis())];

@@ -52,7 +52,7 @@ struct Stage {
 struct Saturated {
     acked_a_second: f64,
     delivered_a_second: f64,
-    cpu_seconds_a_million: Option<f64>,
+    cpu_micros_an_entry: Option<f64>,
 }
 
 impl Stage {
@@ -93,7 +93,7 @@ impl Stage {
         Ok(Saturated {
             acked_a_second: acked.count as f64 / (acked.last - start).as_secs_f64(),
             delivered_a_second: delivered as f64 / start.elapsed().as_secs_f64(),
-            cpu_seconds_a_million: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / acked.count.max(1) as f64),
+            cpu_micros_an_entry: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / acked.count.max(1) as f64),
         })
     }
 
@@ -156,7 +156,7 @@ impl Figures {
     fn push(&mut self, saturated: &Saturated, paced: &Latencies) {
         self.acked.push(saturated.acked_a_second);
         self.delivered.push(saturated.delivered_a_second);
-        saturated.cpu_seconds_a_million.into_iter().for_each(|cpu| self.cpu.push(cpu));
+        saturated.cpu_micros_an_entry.into_iter().for_each(|cpu| self.cpu.push(cpu));
         self.paced_p50.push(paced.percentile_ms(50.0));
         self.paced_p99.push(paced.percentile_ms(99.0));
     }
@@ -173,7 +173,7 @@ impl Figures {
             Row::new("delivered in order", "/s").result(self.delivered).floor(GROUPS, self.sqlite),
             Row::new("ack p50 at 0.8 of the rate", "ms").result(self.paced_p50),
             Row::new("ack p99 at 0.8 of the rate", "ms").result(self.paced_p99),
-            Row::new("CPU a million", "s").result(self.cpu),
+            Row::new("CPU of the server an entry", "µs").result(self.cpu),
         ];
         let file = self.file.median().unwrap_or_default();
         let notes = vec![format!("a plain file, 64 entries a synced write: {file:.0}/s")];

@@ -28,6 +28,8 @@ const GROUPS: usize = 10;
 const GROUP_MEMBERS: usize = 50;
 /// Handshakes under way at once.
 const HANDSHAKES: usize = 64;
+/// After connecting, before memory is read.
+const SETTLE: Duration = Duration::from_secs(3);
 /// Files that a process needs besides its sockets.
 const SPARE_FILES: u64 = 200;
 /// The middle of what an idle WebSocket takes on the reference machine, in KiB.
@@ -96,9 +98,17 @@ async fn measure(bench: &Bench, server: &Server, sockets: usize, figures: &mut F
     let before = settled(|| resident("the server's memory is not readable")).await?;
     let kernel = KernelMemory::read();
     let start = Instant::now();
-    let mut idle = Idle::connect(server, sockets, HANDSHAKES).await?;
-    figures.connected.push(start.elapsed().as_secs_f64());
-    idle.wait(Duration::from_secs(3)).await?;
+    let mut idle = Idle::default();
+    idle.connect(server, sockets / 2, HANDSHAKES).await?;
+    let pause = Instant::now();
+    idle.wait(SETTLE).await?;
+    let half = resident("the server ended")?;
+    let pause = pause.elapsed();
+    idle.connect(server, sockets, HANDSHAKES).await?;
+    figures.connected.push((start.elapsed() - pause).as_secs_f64());
+    idle.wait(SETTLE).await?;
+    let further = resident("the server ended")?.saturating_sub(half);
+    figures.further.push(further as f64 / (sockets - sockets / 2) as f64 / 1024.0);
     let kernel_after = KernelMemory::read();
     let (cpu, since) = (machine::cpu_time(server.pid), Instant::now());
     idle.wait(idle.heartbeat() * if bench.plan.quick { 1 } else { 2 }).await?;
@@ -143,6 +153,8 @@ async fn floor(bench: &Bench, kind: FloorKind, sockets: usize) -> anyhow::Result
 #[derive(Default)]
 struct Figures {
     memory: Series,
+    /// Of the second half: without what the first sockets fill once, like the stores' page caches.
+    further: Series,
     cpu: Series,
     connected: Series,
     buffers: Series,
@@ -160,6 +172,7 @@ impl Figures {
                 8.0,
                 ratio,
             ),
+            Row::new("memory a further socket", "KiB").result(self.further),
             Row::new("CPU a socket and second", "µs").result(self.cpu).target(Better::Lower, 1.5, None),
             Row::new("all connected and ready", "s").result(self.connected),
             Row::new("kernel: TCP buffers, both ends", "KiB").result(self.buffers),

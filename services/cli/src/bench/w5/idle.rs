@@ -19,21 +19,25 @@ use super::user;
 /// Sockets whose list is read at the end.
 const CHECKED: usize = 50;
 
+#[derive(Default)]
 pub(super) struct Idle {
     clients: Vec<Client>,
 }
 
 impl Idle {
-    /// All connected and ready, in the order of their users.
-    pub(super) async fn connect(server: &Server, sockets: usize, handshakes: usize) -> anyhow::Result<Self> {
-        let connecting = (0..sockets).map(async |index| {
+    /// Connects until there are `sockets`, all ready, in the order of their users.
+    pub(super) async fn connect(&mut self, server: &Server, sockets: usize, handshakes: usize) -> anyhow::Result<()> {
+        let connecting = (self.clients.len()..sockets).map(async |index| {
             let user = user(index);
             let mut client = Client::connect(server.http, &user, &server.token(&user)?, false).await?;
             client.ready().await?;
             anyhow::Ok(client)
         });
-        let clients = futures::stream::iter(connecting).buffered(handshakes).try_collect().await?;
-        Ok(Self { clients })
+        let mut connected = futures::stream::iter(connecting).buffered(handshakes);
+        while let Some(client) = connected.try_next().await? {
+            self.clients.push(client);
+        }
+        Ok(())
     }
 
     pub(super) fn heartbeat(&self) -> Duration {
