@@ -52,7 +52,7 @@ pub struct Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         // The task ends with the socket, and may not come to say it.
-        self.recorder.close_session(self.session, None);
+        self.recorder.leave_session(self.session);
     }
 }
 
@@ -179,6 +179,7 @@ impl Socket {
     pub async fn cut(&self) {
         // A masked text frame that promises 100 bytes and brings a few. That it may land inside of another one is the point.
         let half = b"\x81\xe4\x01\x02\x03\x04half a frame";
+        self.recorder.leave_session(self.session);
         drop((&self.raw).write(half));
         drop(self.raw.shutdown(Shutdown::Both));
         self.wait_for_end(CALL_LIMIT).await;

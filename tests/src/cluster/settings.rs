@@ -3,7 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::{Context as _, Result};
@@ -22,7 +25,10 @@ pub struct Settings {
 }
 
 /// A temporary folder that is kept when the test fails.
-struct Folder(Option<TempDir>);
+struct Folder {
+    folder: Option<TempDir>,
+    kept: AtomicBool,
+}
 
 impl Settings {
     /// The binary on an empty folder, with no fault. Tests name it by `env!("CARGO_BIN_EXE_viberchat-under-test")`.
@@ -34,7 +40,7 @@ impl Settings {
         let settings = Self {
             binary: binary.into(),
             tokens: Tokens::generate(),
-            folder: Arc::new(Folder(Some(folder))),
+            folder: Arc::new(Folder { folder: Some(folder), kept: AtomicBool::new(false) }),
             variables: Vec::new(),
         };
         // Tests send as fast as they can; that users cannot is the subject of a test of its own.
@@ -99,7 +105,12 @@ impl Settings {
     /// Where logs and kept histories go.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        self.folder.0.as_ref().expect("the folder lives as long as its settings").path()
+        self.folder.folder.as_ref().expect("the folder lives as long as its settings").path()
+    }
+
+    /// Keeps the folder when all is over: something was found in it.
+    pub fn keep(&self) {
+        self.folder.kept.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn binary(&self) -> &Path {
@@ -135,8 +146,8 @@ impl Settings {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if std::thread::panicking()
-            && let Some(folder) = self.0.take()
+        if (self.kept.load(Ordering::Relaxed) || std::thread::panicking())
+            && let Some(folder) = self.folder.take()
         {
             eprintln!("kept: {}", folder.keep().display());
         }

@@ -415,6 +415,8 @@ pub struct Closed {
     pub at: Nanos,
     /// The server's close code; absent if there was none.
     pub code: Option<u16>,
+    /// The client ended it.
+    pub by_client: bool,
 }
 
 /// One push.

@@ -97,11 +97,20 @@ impl Recorder {
         history.sessions[session].pushes.push(Pushed { at, texts, push });
     }
 
-    /// The session is over.
+    /// The server, or the network, ended the session, unless the client had done so before.
     pub fn close_session(&self, session: SessionId, code: Option<u16>) {
+        self.close(session, code, false);
+    }
+
+    /// The client is about to end the session, unless it has ended.
+    pub fn leave_session(&self, session: SessionId) {
+        self.close(session, None, true);
+    }
+
+    fn close(&self, session: SessionId, code: Option<u16>, by_client: bool) {
         let mut history = self.lock();
         let at = self.now();
-        history.sessions[session].closed.get_or_insert(Closed { at, code });
+        history.sessions[session].closed.get_or_insert(Closed { at, code, by_client });
     }
 
     /// Something was read.

@@ -44,8 +44,11 @@ pub async fn judge(mut crowd: Crowd, servers: &mut [Server], recorder: &Recorder
     };
     let wanted = std::env::var_os(KEEP_VARIABLE);
     if wanted.is_some() || report.as_ref().map_or(true, |report| !report.anomalies.is_empty()) {
-        let folder = wanted.map_or_else(|| servers[0].settings().folder().to_owned(), PathBuf::from);
+        let folder = wanted.clone().map_or_else(|| servers[0].settings().folder().to_owned(), PathBuf::from);
         let path = folder.join("history.json");
+        if wanted.is_none() {
+            servers[0].settings().keep();
+        }
         recorder.save(&path)?;
         println!("the history: {}", path.display());
     }

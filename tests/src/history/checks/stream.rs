@@ -139,7 +139,10 @@ fn stops_are_said(history: &History, found: &mut Found<'_>) {
     for stop in history.stops.iter().filter(|stop| stop.graceful) {
         for (id, session) in history.sessions.iter().enumerate() {
             let open = session.welcomed.is_some_and(|at| at < stop.begun);
-            let Some(closed) = session.closed.filter(|closed| open && closed.at >= stop.begun) else { continue };
+            let Some(closed) = session.closed.filter(|closed| open && !closed.by_client && closed.at >= stop.begun)
+            else {
+                continue;
+            };
             let warned = session.pushes.iter().any(|pushed| matches!(pushed.push, Push::Goaway));
             if !warned || closed.code != Some(DRAINING) {
                 found.add(
