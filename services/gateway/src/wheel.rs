@@ -67,3 +67,62 @@ impl Wheel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::session::Session;
+
+    fn member(now: Instant) -> Arc<Member> {
+        let member = Member::new(Session::new(Arc::new(Config::default()), now));
+        // A new one is due at once, for its first turn.
+        assert!(member.take_due());
+        member
+    }
+
+    #[test]
+    fn a_session_is_told_when_its_time_has_come_and_not_before() {
+        let now = Instant::now();
+        let wheel = Wheel::new(now);
+        for wait in [0u64, 1, 99, 100, 101, 250, 15_000, 25_500] {
+            let member = member(now);
+            let at = now + Duration::from_millis(wait);
+            let due = wheel.schedule(&member, at);
+            assert!(due >= at && due < at + 2 * STEP, "{wait} ms became {:?}", due - now);
+        }
+        let member = member(now);
+        let due = wheel.schedule(&member, now + Duration::from_secs(3));
+        wheel.turn(due - Duration::from_millis(1));
+        assert!(!member.take_due());
+        wheel.turn(due);
+        assert!(member.take_due());
+    }
+
+    #[test]
+    fn a_time_beyond_the_wheel_is_asked_about_in_between() {
+        let now = Instant::now();
+        let wheel = Wheel::new(now);
+        let member = member(now);
+        let at = now + Duration::from_secs(3600);
+        let due = wheel.schedule(&member, at);
+        assert!(due < at);
+        wheel.turn(due);
+        assert!(member.take_due());
+        assert!(wheel.schedule(&member, at) > due);
+    }
+
+    #[test]
+    fn every_session_on_the_wheel_is_listed_once() {
+        let now = Instant::now();
+        let wheel = Wheel::new(now);
+        let members = [member(now), member(now)];
+        for seconds in 1..5 {
+            wheel.schedule(&members[0], now + Duration::from_secs(seconds));
+        }
+        wheel.schedule(&members[1], now);
+        assert_eq!(wheel.members().len(), 2);
+        wheel.turn(now + Duration::from_secs(10));
+        assert!(wheel.members().is_empty());
+    }
+}

@@ -100,8 +100,16 @@ async fn follow(
         };
         match response {
             Ok(Ok(Some(response))) => watch.take(registry, response),
-            Ok(Err(status)) => return refused(status),
-            Ok(Ok(None)) | Err(_) => return super::pump::late(),
+            // It lived until now; after a silence nobody knows how long it did.
+            Ok(Err(status)) => {
+                watch.heard_at = Instant::now();
+                return refused(status);
+            }
+            Ok(Ok(None)) => {
+                watch.heard_at = Instant::now();
+                return super::pump::late();
+            }
+            Err(_) => return super::pump::late(),
         }
         backoff.reset();
     }
