@@ -25,6 +25,8 @@ const CONVERSATION_SCOPES: &[Scope] = &[Scope::Relay];
 /// All services, running.
 pub(crate) struct Assembled {
     pub(crate) gateway: Arc<viberchat_gateway::Service>,
+    conversation: viberchat_conversation::Service,
+    message: viberchat_message::Service,
     /// Conversation and message, for the gRPC door; `auth` belongs around them.
     pub(crate) routes: Routes,
     pub(crate) auth: AuthLayer,
@@ -41,6 +43,12 @@ impl Assembled {
     /// The services behind authorization, as `name` with `scopes` calls them.
     pub(crate) fn channel(&self, name: &str, scopes: &[Scope]) -> Channel {
         channel(&self.auth, &self.routes, name, scopes)
+    }
+
+    /// Closes the stores, after all tasks have ended.
+    pub(crate) async fn close(&self) {
+        self.message.close().await;
+        self.conversation.close().await;
     }
 }
 
@@ -102,7 +110,8 @@ pub(crate) async fn all(config: &Config, shared: &Shared, extra: Router) -> anyh
     )
     .await
     .context("gateway")?;
-    Ok(Assembled { gateway: Arc::new(gateway), routes: merge(conversation.routes(), message.routes()).prepare(), auth })
+    let routes = merge(conversation.routes(), message.routes()).prepare();
+    Ok(Assembled { gateway: Arc::new(gateway), conversation, message, routes, auth })
 }
 
 fn channel(auth: &AuthLayer, routes: &Routes, name: &str, scopes: &[Scope]) -> Channel {

@@ -122,6 +122,7 @@ impl Running {
         self.ready.store(false, Ordering::Release);
         grpc::set_serving(&self.health, false).await;
         let report = lifecycle.shutdown(drain).await;
+        self.assembled.close().await;
         tracing::info!(?report, "stopped");
         Ok(())
     }

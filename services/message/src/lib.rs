@@ -181,4 +181,11 @@ impl Service {
     pub async fn is_ready(&self) -> bool {
         self.app.store.heads(Vec::new()).await.is_ok()
     }
+
+    /// After the tasks have ended: erased texts leave the files. A process that ends without it loses nothing.
+    pub async fn close(&self) {
+        if let Err(error) = self.app.store.close().await {
+            tracing::warn!(%error, "the store was closed already");
+        }
+    }
 }

@@ -274,4 +274,8 @@ pub(crate) trait Store: Send + Sync {
     /// Whether another handle has written since the last call. May say so wrongly, never the reverse. Also lets the
     /// store do what is due in the background, so it is to be called a few times a second.
     fn written_elsewhere(&self) -> BoxFuture<'_, Result<bool>>;
+
+    /// Ends writing after what is queued; what was erased leaves the files now. Writes after it are `Unavailable`. Without
+    /// it nothing is lost, but erased texts may lie in the files until the next start.
+    fn close(&self) -> BoxFuture<'_, Result<()>>;
 }

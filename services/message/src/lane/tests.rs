@@ -94,6 +94,7 @@ passed_on! {
     set_position(id: ConversationId, user: UserId, seq: u64) -> PositionSet;
     positions(id: ConversationId, after: Option<UserId>, items: usize) -> PositionSlice;
     written_elsewhere() -> bool;
+    close() -> ();
 }
 
 struct Rig {

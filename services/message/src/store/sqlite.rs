@@ -185,4 +185,8 @@ impl Store for SqliteStore {
     fn written_elsewhere(&self) -> BoxFuture<'_, Result<bool>> {
         self.writer.maintain().boxed()
     }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        self.writer.close().boxed()
+    }
 }

@@ -22,7 +22,7 @@ impl Subscription {
         let Streamed { context, correlation_id, request } = streamed;
         match request.request {
             Some(Asked::Add(add)) => self.add(context, correlation_id, add),
-            Some(Asked::Remove(remove)) => self.remove(correlation_id, remove),
+            Some(Asked::Remove(remove)) => self.remove(context, correlation_id, remove),
             None => {}
         }
     }
@@ -98,8 +98,12 @@ impl Subscription {
         }
     }
 
-    fn remove(&mut self, correlation_id: u64, remove: SubscribeRemove) {
-        for text in remove.conversation_ids.into_iter().take(CONVERSATIONS_MAX) {
+    fn remove(&mut self, context: Result<CallContext>, correlation_id: u64, remove: SubscribeRemove) {
+        let conversations = remove.conversation_ids.into_iter().take(CONVERSATIONS_MAX);
+        if let Err(error) = context {
+            return conversations.for_each(|text| self.refuse(correlation_id, text, &error));
+        }
+        for text in conversations {
             if let Ok(conversation_id) = convert::conversation_id(&text) {
                 self.forget(conversation_id);
             }

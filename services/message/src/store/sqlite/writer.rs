@@ -26,6 +26,8 @@ enum Job {
     Write(Write),
     /// Do what is due; answer whether another handle has written.
     Maintain(oneshot::Sender<Result<bool>>),
+    /// End after what came before; answered after the last checkpoint.
+    Close(oneshot::Sender<Result<()>>),
 }
 
 enum Write {
@@ -49,6 +51,7 @@ impl Writer {
             data_version: None,
             metrics,
             waiting: Vec::new(),
+            closing: None,
         };
         let thread = std::thread::Builder::new().name("message-writer".to_owned()).spawn(move || worker.run())?;
         Ok(Self { queue: Some(sender), thread: Some(thread) })
@@ -70,6 +73,10 @@ impl Writer {
 
     pub(super) async fn maintain(&self) -> Result<bool> {
         self.ask(Job::Maintain).await
+    }
+
+    pub(super) async fn close(&self) -> Result<()> {
+        self.ask(Job::Close).await
     }
 
     /// A full queue holds the caller back.
@@ -104,14 +111,19 @@ struct Worker {
     metrics: StoreMetrics,
     /// Reused for every transaction.
     waiting: Vec<Write>,
+    /// Asked to end.
+    closing: Option<oneshot::Sender<Result<()>>>,
 }
 
 impl Worker {
     fn run(mut self) {
-        while let Some(job) = self.jobs.blocking_recv() {
+        while self.closing.is_none()
+            && let Some(job) = self.jobs.blocking_recv()
+        {
             let mut maintain = Vec::new();
             self.take(job, &mut maintain);
             while self.waiting.len() < WRITES_MAX
+                && self.closing.is_none()
                 && let Ok(job) = self.jobs.try_recv()
             {
                 self.take(job, &mut maintain);
@@ -129,12 +141,17 @@ impl Worker {
         if let Err(error) = checkpoint::truncate(&self.connection) {
             tracing::warn!(%error, "the last checkpoint failed");
         }
+        if let Some(answer) = self.closing {
+            // Nobody may be left to hear it.
+            let _ = answer.send(Ok(()));
+        }
     }
 
     fn take(&mut self, job: Job, maintain: &mut Vec<oneshot::Sender<Result<bool>>>) {
         match job {
             Job::Write(write) => self.waiting.push(write),
             Job::Maintain(answer) => maintain.push(answer),
+            Job::Close(answer) => self.closing = Some(answer),
         }
     }
 
