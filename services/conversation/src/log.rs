@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use prost::Message as _;
 use tonic::Request;
-use viberchat_kit::error::Error;
+use viberchat_kit::error::{Error, Reason};
 use viberchat_kit::id::ConversationId;
 use viberchat_kit::rpc::{Channel, with_deadline};
 use viberchat_proto::message::v1::message_service_client::MessageServiceClient;
@@ -43,7 +43,10 @@ impl EntryLog for MessageLog {
                 body: Some(body),
             };
             let mut client = self.client.clone();
-            let answer = client.append_system_entry(with_deadline(Request::new(request), self.timeout)).await;
+            let call = client.append_system_entry(with_deadline(Request::new(request), self.timeout));
+            // The server ends the call in time, unless it is the one that does not answer.
+            let late = |_| Error::new(Reason::DeadlineExceeded, "the log did not answer in time");
+            let answer = tokio::time::timeout(self.timeout, call).await.map_err(late)?;
             Ok(answer.map_err(|status| Error::from_status(&status))?.into_inner().seq)
         }
         .boxed()

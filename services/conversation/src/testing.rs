@@ -67,7 +67,12 @@ impl TestService {
     }
 
     async fn open(directory: Arc<TempDir>, log: Arc<FakeLog>, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config { data_file: directory.path().join("conversation.sqlite"), ..Config::default() };
+        let mut config = Config {
+            data_file: directory.path().join("conversation.sqlite"),
+            // A busy machine makes nothing pending that is not.
+            entry_wait_ms: 20_000,
+            ..Config::default()
+        };
         change(&mut config);
         let options = Options { data_file: config.data_file.clone(), reader_connections: 2 };
         let faults = Faults::default();

@@ -21,6 +21,7 @@ const STRIDE: u64 = 3;
 pub(crate) struct FakeLog {
     conversations: Mutex<HashMap<ConversationId, Vec<OutboxEntry>>>,
     down: AtomicBool,
+    stuck: AtomicBool,
     calls: AtomicU64,
 }
 
@@ -28,6 +29,11 @@ impl FakeLog {
     /// While it is down it takes nothing.
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// While it is stuck it does not answer.
+    pub(crate) fn set_stuck(&self, stuck: bool) {
+        self.stuck.store(stuck, Ordering::SeqCst);
     }
 
     /// Appends that were asked for, refused ones too.
@@ -62,6 +68,9 @@ impl EntryLog for FakeLog {
     fn append<'a>(&'a self, conversation: ConversationId, entry: &'a OutboxEntry) -> BoxFuture<'a, Result<u64, Error>> {
         async move {
             self.calls.fetch_add(1, Ordering::SeqCst);
+            if self.stuck.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             if self.down.load(Ordering::SeqCst) {
                 return Err(Error::new(Reason::StoreUnavailable, "down"));
             }

@@ -2,13 +2,16 @@ use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use tokio::time::Instant;
 use viberchat_kit::fault;
 
 use super::migrate;
 
 /// How long a writer waits for another process, and a call for a connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// Pages of the log file before SQLite writes it back into the database.
 const CHECKPOINT_PAGES: &str = "1000";
 
@@ -31,11 +34,32 @@ pub(crate) enum OpenError {
 
 pub(super) async fn open(options: &Options) -> Result<(SqlitePool, SqlitePool), OpenError> {
     let connect = connect_options(options)?;
-    let writer = pool(1).connect_with(connect.clone()).await?;
+    let writer = open_writer(&connect).await?;
     migrate::migrate(&writer).await?;
     let read_only = connect.create_if_missing(false).pragma("query_only", "ON");
     let readers = pool(options.reader_connections).connect_with(read_only).await?;
     Ok((writer, readers))
+}
+
+/// Making a new file a write-ahead log needs it exclusively, and SQLite does not wait for that: of processes that start
+/// together all but one are told that it is locked.
+async fn open_writer(connect: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match pool(1).connect_with(connect.clone()).await {
+            Err(sqlx::Error::Database(error)) if is_busy(&*error) && Instant::now() < deadline => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn is_busy(error: &dyn DatabaseError) -> bool {
+    const SQLITE_BUSY: i32 = 5;
+    // The low byte of an extended code is the code.
+    let code = error.code().and_then(|code| code.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == SQLITE_BUSY)
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {

@@ -1,6 +1,5 @@
 //! What is read of conversations and members.
 
-use futures::TryStreamExt as _;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{Row as _, SqliteExecutor};
 use viberchat_kit::clock::Timestamp;
@@ -8,8 +7,8 @@ use viberchat_kit::id::{ConversationId, UserId};
 
 use super::StoreError;
 use super::rows::{
-    bytes, conversation_view, json_ids, kind, kind_number, limit, member, member_columns, number, optional_number,
-    role_of, time, view_columns,
+    bytes, conversation_columns, conversation_view, json_ids, kind, kind_number, limit, member, member_columns, number,
+    optional_number, role_of, time, view_columns,
 };
 use crate::domain::{Authorization, ConversationView, Member, Span, Viewer};
 use crate::store::{ListPage, ListPosition};
@@ -49,33 +48,36 @@ pub(super) async fn authorize(
     }))
 }
 
+/// Each id by primary keys.
+pub(super) const VIEWS_OF_USER: &str = concat!(
+    "SELECT ",
+    view_columns!(),
+    " FROM conversation c \
+     JOIN member m ON m.conversation_id = c.conversation_id AND m.user_id = ?2 \
+     LEFT JOIN conversation_activity a ON a.conversation_id = c.conversation_id \
+     WHERE c.conversation_id IN (SELECT unhex(value) FROM json_each(?1))"
+);
+
+/// The same without a member.
+pub(super) const VIEWS_OF_SERVICE: &str = concat!(
+    "SELECT ",
+    conversation_columns!(),
+    ", NULL AS role FROM conversation c \
+     LEFT JOIN conversation_activity a ON a.conversation_id = c.conversation_id \
+     WHERE c.conversation_id IN (SELECT unhex(value) FROM json_each(?1))"
+);
+
 pub(super) async fn conversations(
     readers: &SqlitePool,
     ids: &[ConversationId],
     viewer: &Viewer,
 ) -> Result<Vec<ConversationView>, StoreError> {
     let query = match viewer {
-        Viewer::User(user) => sqlx::query(concat!(
-            "SELECT ",
-            view_columns!(),
-            " FROM conversation c \
-             JOIN member m ON m.conversation_id = c.conversation_id AND m.user_id = ?2 \
-             LEFT JOIN conversation_activity a ON a.conversation_id = c.conversation_id \
-             WHERE c.conversation_id IN (SELECT unhex(value) FROM json_each(?1))"
-        ))
-        .bind(json_ids(ids))
-        .bind(user.as_str().to_owned()),
-        Viewer::Service => sqlx::query(concat!(
-            "SELECT ",
-            view_columns!(),
-            " FROM conversation c \
-             LEFT JOIN member m ON FALSE \
-             LEFT JOIN conversation_activity a ON a.conversation_id = c.conversation_id \
-             WHERE c.conversation_id IN (SELECT unhex(value) FROM json_each(?1))"
-        ))
-        .bind(json_ids(ids)),
+        Viewer::User(user) => sqlx::query(VIEWS_OF_USER).bind(json_ids(ids)).bind(user.as_str()),
+        Viewer::Service => sqlx::query(VIEWS_OF_SERVICE).bind(json_ids(ids)),
     };
-    query.fetch(readers).map_err(StoreError::from).and_then(async |row| conversation_view(&row)).try_collect().await
+    let rows = query.fetch_all(readers).await?;
+    rows.iter().map(conversation_view).collect()
 }
 
 /// As a member sees it, inside a transaction.

@@ -8,11 +8,19 @@ use viberchat_kit::id::{ConversationId, UserId};
 use super::StoreError;
 use crate::domain::{Activity, Conversation, ConversationView, Kind, Member, OwnSide, Role};
 
-/// What [`conversation_view`] reads, of `conversation c`, its `conversation_activity a` and the viewer's `member m`.
-macro_rules! view_columns {
+/// What [`conversation_view`] reads of `conversation c` and its `conversation_activity a`.
+macro_rules! conversation_columns {
     () => {
         "c.conversation_id, c.kind, c.name, c.description, c.avatar_url, c.created_at_ms, c.updated_at_ms, c.version, \
-         c.member_count, a.last_seq, a.last_at_ms, m.role, m.pinned, m.peer_user_id"
+         c.member_count, a.last_seq, a.last_at_ms"
+    };
+}
+pub(super) use conversation_columns;
+
+/// The same and what it reads of the viewer's `member m`.
+macro_rules! view_columns {
+    () => {
+        concat!(conversation_columns!(), ", m.role, m.pinned, m.peer_user_id")
     };
 }
 pub(super) use view_columns;

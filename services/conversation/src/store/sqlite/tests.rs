@@ -58,11 +58,13 @@ async fn readers_cannot_write() {
 
 #[tokio::test]
 async fn processes_that_start_together_on_a_new_file_both_come_up() {
-    let folder = tempfile::tempdir().unwrap();
-    let options = Options { data_file: folder.path().join("conversation.sqlite"), reader_connections: 1 };
-    let starts = futures::future::join_all((0..4).map(|_| SqliteStore::open(&options))).await;
-    for store in starts {
-        assert_eq!(store.unwrap().newest_change().await.unwrap(), ChangeId(0));
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { data_file: folder.path().join("conversation.sqlite"), reader_connections: 1 };
+        let starts = futures::future::join_all((0..6).map(|_| SqliteStore::open(&options))).await;
+        for store in starts {
+            assert_eq!(store.unwrap().newest_change().await.unwrap(), ChangeId(0));
+        }
     }
 }
 
@@ -93,6 +95,8 @@ async fn hot_reads_go_by_indexes() {
         read::AUTHORIZE,
         read::LIST,
         read::MEMBERS,
+        read::VIEWS_OF_USER,
+        read::VIEWS_OF_SERVICE,
         watch::MEMBERSHIPS,
         watch::CHANGES,
         watch::READERS,
@@ -106,7 +110,9 @@ async fn hot_reads_go_by_indexes() {
         let rows = sqlx::query(sqlx::AssertSqlSafe(plan)).fetch_all(&store.readers).await.unwrap();
         for row in rows {
             let step: String = row.try_get("detail").unwrap();
-            assert!(!step.starts_with("SCAN") && !step.contains("TEMP B-TREE"), "{step} in {statement}");
+            // The ids of a batch come from a parameter.
+            let scans = step.starts_with("SCAN") && !step.starts_with("SCAN json_each");
+            assert!(!scans && !step.contains("TEMP B-TREE"), "{step} in {statement}");
         }
     }
 }
