@@ -1,5 +1,7 @@
 //! The task of a socket: moves frames between the socket and its session, and runs what the session asks for.
 
+mod steps;
+
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::Pin;
@@ -12,17 +14,14 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, Stream as _};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tokio_websockets::Message;
-use viberchat_proto::gateway::v1::Hello;
-use viberchat_proto::message::v1::{Door, SendMessageRequest};
+use tokio_websockets::{CloseCode, Message};
 
 use super::socket::Socket;
 use crate::close::Close;
 use crate::fanout::{Member, User};
-use crate::frames::{self, Request, Unreadable};
+use crate::frames::{self, Unreadable};
 use crate::gateway::Gateway;
-use crate::session::{JobDone, Session, Step, UnderWay};
-use crate::upstream::sends;
+use crate::session::{JobDone, Session, UnderWay};
 
 /// Frames read before others get their turn.
 const FRAMES_A_TURN_MAX: usize = 64;
@@ -184,8 +183,10 @@ impl Driver {
             match self.socket.poll_next(cx) {
                 Poll::Pending => return Poll::Ready(Ok(count > 0)),
                 Poll::Ready(None | Some(Err(tokio_websockets::Error::Io(_)))) => return Poll::Ready(Err(Ended)),
-                // The library has queued the close frame that says why.
-                Poll::Ready(Some(Err(_))) => self.begin_closing(now),
+                Poll::Ready(Some(Err(error))) => {
+                    self.say_why(&error);
+                    self.begin_closing(now);
+                }
                 Poll::Ready(Some(Ok(message))) if is_open => self.take(&message, now),
                 Poll::Ready(Some(Ok(_))) => {}
             }
@@ -207,68 +208,6 @@ impl Driver {
         self.gateway.metrics.frames_in.inc();
         let step = self.member.session().frame(now, frame, message.as_payload().len());
         self.step(step, now);
-    }
-
-    fn step(&mut self, step: Step, now: Instant) {
-        match step {
-            Step::Done => {}
-            Step::Hello { id, hello } => {
-                let step = self.hello(id, &hello, now);
-                self.step(step, now);
-            }
-            Step::Attach => {
-                if let Some(user) = &self.user {
-                    self.gateway.registry.attach(user, &self.member);
-                }
-            }
-            Step::Send { under_way, request } => self.send(under_way, request, now),
-            Step::Call { under_way, request } => self.call(under_way, request),
-        }
-    }
-
-    fn hello(&mut self, id: u32, hello: &Hello, now: Instant) -> Step {
-        let verified = match self.gateway.verify_hello(hello) {
-            Ok(verified) => verified,
-            Err(refusal) => {
-                self.member.session().refuse_hello(now, id, &refusal);
-                return Step::Done;
-            }
-        };
-        let resume = hello.resume;
-        let gateway = &self.gateway;
-        let welcome = gateway.welcome(id, &verified);
-        let ends = (now + gateway.verifier.time_left(&verified.token), verified.token.expires_at);
-        // Joined before anything is said, so that no change of memberships is missed.
-        let sessions_max = gateway.config.user_sessions_max as usize;
-        self.user = Some(gateway.registry.join(&verified.user, &self.member, sessions_max));
-        let first_heartbeat = gateway.first_heartbeat();
-        let mut session = self.member.session();
-        let step = session.welcome(now, welcome, resume, ends, first_heartbeat);
-        let next = session.next_tick(now);
-        drop(session);
-        self.be_back_at(next);
-        step
-    }
-
-    fn send(&mut self, under_way: UnderWay, mut request: SendMessageRequest, now: Instant) {
-        let Some(user) = &self.user else { return };
-        request.door = Door::Socket.into();
-        request.keep_read_position = false;
-        if let Err(error) = self.gateway.rate.check(user.id(), now) {
-            let frame = frames::error(under_way.id, &error);
-            return self.member.session().answer(&under_way, frame);
-        }
-        if let Err(under_way) = self.gateway.sends.submit(&self.member, user.id(), under_way, request, now) {
-            let frame = frames::error(under_way.id, &sends::unavailable());
-            self.member.session().answer(&under_way, frame);
-        }
-    }
-
-    fn call(&mut self, under_way: UnderWay, request: Request) {
-        let Some(user) = &self.user else { return };
-        let page_bytes_max = self.gateway.config.page_bytes_max as usize;
-        let answer = self.gateway.upstream.clone().answer(user.id().clone(), under_way.id, request, page_bytes_max);
-        self.calls.get_or_insert_default().push(Box::pin(answer.map(|frame| (under_way, frame))));
     }
 
     /// Writes what is queued; says whether there may be more to do at once.
@@ -331,6 +270,15 @@ impl Driver {
         self.be_back_at(next);
         if let Some(close) = close.filter(|_| matches!(self.state, State::Open)) {
             self.close(close, now);
+        }
+    }
+
+    /// The library queues the close frame that says what was wrong, except when the frames of one message are too long
+    /// together.
+    fn say_why(&mut self, error: &tokio_websockets::Error) {
+        if matches!(error, tokio_websockets::Error::PayloadTooLong { .. }) {
+            let too_big = Message::close(Some(CloseCode::MESSAGE_TOO_BIG), "");
+            let _already_said = self.socket.feed(too_big);
         }
     }
 

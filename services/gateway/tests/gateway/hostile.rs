@@ -177,6 +177,26 @@ async fn a_message_in_many_frames_is_read_like_one() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_too_long_in_sum_closes_with_1009() {
+    let gateway = Gateway::start().await;
+    let mut tcp = TcpStream::connect(gateway.address).await.expect("the gateway listens");
+    tcp.write_all(upgrade(PROTOCOL).as_bytes()).await.expect("it takes it");
+    let mut wire = vec![0x01, 0x80 | 1, 0, 0, 0, 0, b' '];
+    for _ in 0..10 {
+        wire.extend([0x00, 0x80 | 126, 0x4e, 0x20, 0, 0, 0, 0]);
+        wire.extend([b' '; 20_000]);
+    }
+    tcp.write_all(&wire).await.expect("it takes it");
+    let mut answer = Vec::new();
+    tokio::time::timeout(Duration::from_secs(10), tcp.read_to_end(&mut answer))
+        .await
+        .expect("in time")
+        .expect("it ends");
+    let close = [0x88, 0x02, 0x03, 0xf1];
+    assert!(answer.windows(4).any(|four| four == close), "no close frame with 1009 in {answer:?}");
+}
+
+#[tokio::test]
 async fn a_reader_that_stalls_holds_little_and_is_closed() {
     let gateway = Gateway::with(|config| config.stall_ms_max = 2000).await;
     let group = gateway.world.group(&["alice", "bob"], 0);
