@@ -42,7 +42,7 @@ engines: ## install what the tests can use: Chromium, Node.js, buf
 bench: ## latency, throughput and memory, each beside its floor
 	$(CARGO) run --locked --release -p viberchat-cli -- bench
 
-gen: ## write the generated pages and schemas anew
+gen: ## write the generated schemas anew
 	VIBERCHAT_GENERATE=1 $(CARGO) test --locked --workspace generated
 
 clean:

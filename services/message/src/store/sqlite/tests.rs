@@ -5,9 +5,9 @@ use rusqlite::Connection;
 use super::stamp::SqliteFile;
 use super::*;
 
-/// The present schema, for people: migrations alone do not show it. With `UPDATE_SCHEMA=1` the test writes it anew.
+/// The present schema, for people: migrations alone do not show it. `make gen` writes it anew.
 #[test]
-fn the_schema_file_shows_the_present_schema() {
+fn the_generated_schema_file_shows_the_present_schema() {
     let file = SqliteFile::new();
     drop(file.store());
     let connection = Connection::open(file.path()).unwrap();
@@ -19,10 +19,10 @@ fn the_schema_file_shows_the_present_schema() {
     let header = format!("-- Generated from migrations/sqlite (version {version}). Do not edit.\n\n");
     let present = header + &parts.join(";\n\n") + ";\n";
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schema/sqlite.sql");
-    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+    if std::env::var_os("VIBERCHAT_GENERATE").is_some() {
         std::fs::write(&path, &present).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), present, "run the test with UPDATE_SCHEMA=1");
+    assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), present, "schema/sqlite.sql is out of date: make gen");
 }
 
 #[test]
