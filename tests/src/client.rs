@@ -1,10 +1,11 @@
 //! A user with three doors. Every call, answer, push and read goes into the history.
 //!
-//! Map: `methods` what can be called, `socket`, `http` and `grpc` the doors, `refusal` why a call did not succeed; `write`
-//! and `read` the calls as the history has them.
+//! Map: `methods` what can be called, `socket`, `http` and `grpc` the doors, `listener` a gRPC stream of entries, `refusal` why a
+//! call did not succeed; `write` and `read` the calls as the history has them.
 
 mod grpc;
 pub mod http;
+mod listener;
 mod methods;
 mod read;
 mod refusal;
@@ -20,6 +21,7 @@ use viberchat_kit::auth::Scope;
 use self::{grpc::GrpcDoor, http::HttpDoor, socket::Opening};
 pub use self::{
     grpc::channel,
+    listener::Listener,
     methods::{
         AddMembers, BatchGetHeads, CreateGroupConversation, DeleteMessage, EditMessage, GetConversation,
         GetOrCreateDirectConversation, LeaveConversation, ListConversations, ListMembers, ListMessages, ListPositions,

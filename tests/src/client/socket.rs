@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream, Message, WebSocketStream};
 use viberchat_proto::gateway::v1::{
-    Hello, ResumeCursor, ResumeEnd, ResumePart, ServerFrame, Welcome, client_frame, reply, server_frame,
+    Heartbeat, Hello, ResumeCursor, ResumeEnd, ResumePart, ServerFrame, Welcome, client_frame, reply, server_frame,
 };
 
 pub use self::followed::Followed;
@@ -31,6 +31,9 @@ use crate::history::{Recorder, SessionId};
 
 /// Cursors that fit into one frame of a resume.
 const CURSORS_A_PART: usize = 500;
+
+/// A client that says nothing for three of the gateway's heartbeats is closed.
+const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Frames that wait to be written. Whoever sends more waits.
 const QUEUE_FRAMES: usize = 256;
@@ -280,8 +283,9 @@ struct Owner {
 impl Owner {
     /// Runs until either side is done. Whoever waits for an answer then learns that it is lost, by the dropped senders.
     async fn run(mut self) {
+        let mut heartbeats = tokio::time::interval(HEARTBEAT);
         let code = loop {
-            // Both are cancel-safe: a message that was received is handled before the next turn.
+            // All are cancel-safe: a message that was received is handled before the next turn.
             tokio::select! {
                 message = self.stream.next() => match message {
                     Some(Ok(message)) => {
@@ -294,6 +298,13 @@ impl Owner {
                     }
                     Some(Err(_)) | None => break None,
                 },
+                _ = heartbeats.tick() => {
+                    let heartbeat = client_frame::Request::Heartbeat(Heartbeat {});
+                    self.next_id += 1;
+                    if self.stream.send(wire::encode(self.next_id - 1, heartbeat)).await.is_err() {
+                        break None;
+                    }
+                }
                 outgoing = self.requests.recv() => match outgoing {
                     Some(outgoing) => {
                         let id = self.next_id;

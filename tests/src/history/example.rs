@@ -135,6 +135,7 @@ fn session(user: &str, opened: Nanos, resume: Option<BTreeMap<String, u64>>) -> 
     Session {
         user: user.into(),
         opened,
+        follows_all: true,
         resume,
         welcomed: Some(opened + 1),
         resume_entries_max: 500,

@@ -396,6 +396,8 @@ pub struct Session {
     pub user: String,
     /// Before the hello left.
     pub opened: Nanos,
+    /// It follows all conversations of its user by itself; a gRPC stream follows what it named.
+    pub follows_all: bool,
     /// The cursors, if it resumed.
     pub resume: Option<BTreeMap<String, u64>>,
     /// After the welcome came.

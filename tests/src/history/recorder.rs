@@ -65,12 +65,23 @@ impl Recorder {
     /// A hello is about to leave.
     #[must_use]
     pub fn open_session(&self, user: &str, resume: Option<BTreeMap<String, u64>>) -> SessionId {
+        self.lock().counters.resumed += u64::from(resume.is_some());
+        self.open(user, true, resume)
+    }
+
+    /// A stream by gRPC is about to be opened for a user.
+    #[must_use]
+    pub fn open_listener(&self, user: &str) -> SessionId {
+        self.open(user, false, None)
+    }
+
+    fn open(&self, user: &str, follows_all: bool, resume: Option<BTreeMap<String, u64>>) -> SessionId {
         let mut history = self.lock();
-        history.counters.resumed += u64::from(resume.is_some());
         let opened = self.now();
         history.sessions.push(Session {
             user: user.to_owned(),
             opened,
+            follows_all,
             resume,
             welcomed: None,
             resume_entries_max: 0,

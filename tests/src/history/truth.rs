@@ -187,6 +187,12 @@ impl<'a> Log<'a> {
         stays.iter().filter(|stay| stay.from <= seq).map(|stay| stay.from).max().unwrap_or(0)
     }
 
+    /// True if the user is a member at the seq, as far as the log says.
+    pub(super) fn is_member_at(&self, user: &str, seq: u64) -> bool {
+        let stays = self.stays.get(user).map_or(&[][..], Vec::as_slice);
+        self.stays.is_empty() || stays.iter().any(|stay| stay.from <= seq && stay.to.is_none_or(|to| seq < to))
+    }
+
     /// True if the user may see the end of the log.
     pub(super) fn is_member_at_the_end(&self, user: &str) -> bool {
         self.stays.is_empty()

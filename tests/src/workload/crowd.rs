@@ -18,13 +18,16 @@ use super::{
     plan::Plan,
 };
 use crate::{
-    client::Client,
+    client::{Client, Followed, Listener},
     cluster::Server,
     history::{Door, Recorder},
 };
 
 /// How long sessions may take to come up and to catch up when nobody writes any more.
 const SETTLE_LIMIT: Duration = Duration::from_secs(20);
+
+/// The same for the stream by gRPC, which a killed server has ended.
+const LISTENER_LIMIT: Duration = Duration::from_secs(2);
 
 /// The contract's: heads and unread counts are equal through all doors after it.
 const POSITIONS_LAG: Duration = Duration::from_secs(1);
@@ -53,6 +56,8 @@ pub(super) fn user_name(number: usize) -> String {
 pub struct Crowd {
     plan: Plan,
     actors: Vec<Actor>,
+    /// Follows the conversations of the first user by gRPC, for as long as the server that it began with lives.
+    listener: Option<Listener>,
     shared: Shared,
 }
 
@@ -85,7 +90,17 @@ impl Crowd {
             let own_rng = SmallRng::seed_from_u64(rng.random());
             actors.push(Actor::new([client, twin], number, *plan, own_rng, shared.clone()));
         }
-        Ok(Self { plan: *plan, actors, shared })
+        let followed: Vec<String> = shared
+            .places
+            .iter()
+            .filter(|place| place.members.contains(&0) && place.guest != Some(0))
+            .map(|place| place.id.clone())
+            .collect();
+        let listener = match plan.sessions {
+            true => Some(Listener::open(servers[0], &user_name(0), &followed, recorder).await?),
+            false => None,
+        };
+        Ok(Self { plan: *plan, actors, listener, shared })
     }
 
     /// The conversations.
@@ -138,19 +153,12 @@ impl Crowd {
             }
         }
         let heads = self.heads().await?;
-        for actor in &self.actors {
-            let socket = actor.client.socket().context("the session that was opened")?;
-            let places = self.shared.places.iter().filter(|place| place.members.contains(&actor.number));
-            // A direct shows to its peer with the first message.
-            let wanted: Vec<(&String, u64)> =
-                places.map(|place| (&place.id, heads[&place.id])).filter(|(_, head)| *head > 0).collect();
-            // Whether it did is for the checker to say.
-            socket
-                .wait_until(SETTLE_LIMIT, |followed| {
-                    let has = |(id, head): &(&String, u64)| followed.cursors.get(*id).is_some_and(|seq| seq >= head);
-                    followed.ready && wanted.iter().all(has)
-                })
-                .await;
+        join_all(self.actors.iter().map(|actor| has_caught_up(actor, &self.shared.places, &heads))).await;
+        if let Some(listener) = &self.listener {
+            let all = |followed: &Followed| {
+                followed.cursors.iter().all(|(id, seq)| heads.get(id).is_none_or(|head| seq >= head))
+            };
+            listener.wait_until(LISTENER_LIMIT, all).await;
         }
         Ok(())
     }
@@ -164,6 +172,19 @@ impl Crowd {
         }
         Ok(heads)
     }
+}
+
+/// Waits until a session has all up to the heads. Whether it came so far is for the checker to say.
+async fn has_caught_up(actor: &Actor, places: &[Place], heads: &BTreeMap<String, u64>) {
+    let Some(socket) = actor.client.socket() else { return };
+    let mine = places.iter().filter(|place| place.members.contains(&actor.number));
+    // A direct shows to its peer with the first message.
+    let wanted: Vec<(&String, u64)> =
+        mine.map(|place| (&place.id, heads[&place.id])).filter(|(_, head)| *head > 0).collect();
+    let reached = |followed: &Followed| {
+        followed.ready && wanted.iter().all(|(id, head)| followed.cursors.get(*id).is_some_and(|seq| seq >= head))
+    };
+    socket.wait_until(SETTLE_LIMIT, reached).await;
 }
 
 async fn make_groups(plan: &Plan, clients: &[Client]) -> Result<Vec<Place>> {

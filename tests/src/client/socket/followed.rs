@@ -20,7 +20,7 @@ impl Followed {
         Self { cursors, ready: false, goaway: false }
     }
 
-    pub(super) fn take(&mut self, push: &Push) {
+    pub(in crate::client) fn take(&mut self, push: &Push) {
         match push {
             Push::Entry(entry) => {
                 self.cursors.insert(entry.conversation.clone(), entry.seq);

@@ -102,7 +102,9 @@ fn find<'a>(outs: &'a Outs<'a>, conversation: &'a str, user: &'a str, begun: Nan
 fn removed_members_are_told(history: &History, outs: &Outs<'_>, found: &mut Found<'_>) {
     for ((conversation, user), outs) in outs {
         for out in outs {
-            for (id, session) in history.sessions.iter().enumerate().filter(|(_, session)| session.user == **user) {
+            for (id, session) in
+                history.sessions.iter().enumerate().filter(|(_, session)| session.follows_all && session.user == **user)
+            {
                 let ready =
                     session.pushes.iter().any(|pushed| pushed.at < out.begun && matches!(pushed.push, Push::Ready));
                 let closed = session.closed.map_or(Nanos::MAX, |closed| closed.at);

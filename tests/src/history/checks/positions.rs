@@ -97,6 +97,10 @@ fn reads_are_exact(history: &History, truth: &Truth<'_>, moves: &Moves<'_>, foun
             ReadFound::Heads(heads) => {
                 for head in heads {
                     let Some(log) = truth.logs.get(head.conversation.as_str()) else { continue };
+                    // For a second after the removal a former member may still be answered; nothing counts for them.
+                    if !log.is_member_at(&read.user, head.as_of) {
+                        continue;
+                    }
                     let who = format!("{} in {} by {:?}", read.user, head.conversation, read.door);
                     let counted =
                         Counted { user: &read.user, read_seq: head.read_seq, unread: head.unread, as_of: head.as_of };

@@ -183,7 +183,7 @@ fn message_stands(
     reader: &str,
     found: &mut Found<'_>,
 ) {
-    let (mut texts, mut deletable, mut deleted) = (Vec::new(), false, false);
+    let (mut texts, mut erased, mut deletable, mut deleted) = (Vec::new(), false, false, false);
     for seq in log.places.get(message.message_id.as_str()).into_iter().flatten() {
         match log.entry(*seq).map(|entry| &entry.body) {
             Some(Body::Message { text, .. }) => texts.push(text),
@@ -197,10 +197,12 @@ fn message_stands(
                 deletable = true;
                 deleted |= *seq <= as_of;
             }
+            // Nobody saw the text before it was erased: the message may have had it.
+            Some(Body::Redacted { .. }) => erased = true,
             _ => {}
         }
     }
-    let text_fits = message.deleted || texts.is_empty() || texts.contains(&&message.text);
+    let text_fits = message.deleted || erased || texts.is_empty() || texts.contains(&&message.text);
     if !text_fits || (deleted && !message.deleted) || (message.deleted && !deletable) {
         found.add(
             Check::C1,

@@ -108,7 +108,7 @@ fn nothing_is_missing(
                     format!("session {id} of {} has {conversation} up to {seq} of {head}", session.user),
                 );
             }
-        } else if wanted.contains_key(conversation) {
+        } else if session.follows_all && wanted.contains_key(conversation) {
             found.add(Check::C7, format!("session {id} of {} was never given {conversation}", session.user));
         }
         // What the session followed from the beginning starts at a head of before it was ready.
