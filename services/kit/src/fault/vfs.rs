@@ -5,7 +5,8 @@
 //! acknowledges before it syncs loses what it acknowledged, and the history checker sees it.
 //!
 //! Map: `overlay` is the safe heart, the writes of one file that the disk does not have yet; `file` is the FFI of one open
-//! file; this module registers the VFS and opens, deletes and asks for files.
+//! file; `exit` writes what is pending when the process ends by itself; this module registers the VFS and opens, deletes
+//! and asks for files.
 //!
 //! Invariants
 //! - An overlay belongs to a path and is shared by all handles of the process, as the page cache is. It outlives them.
@@ -13,6 +14,7 @@
 //!   not see what is not synced: at most one process at a time may use a file by this VFS.
 //! - Deleting a file takes effect at once; directories are not simulated.
 
+mod exit;
 mod file;
 mod overlay;
 
@@ -53,6 +55,7 @@ pub(crate) fn register() -> &'static str {
             sqlite3_vfs_register(Box::into_raw(Box::new(overlaying(parent))), 0)
         };
         assert_eq!(code, SQLITE_OK, "SQLite takes the VFS");
+        exit::write_through_at_exit();
         NAME.to_str().expect("the name is ASCII")
     })
 }

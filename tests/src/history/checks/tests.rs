@@ -279,7 +279,7 @@ fn c13_more_than_asked_for() {
         *limit = 5;
     });
     breaks(Check::C13, |history| {
-        history.sessions[1].closed = Some(Closed { at: at(25), code: Some(1006), by_client: false })
+        history.sessions[1].closed = Some(Closed { at: at(25), code: Some(1006), by_client: false });
     });
     breaks(Check::C13, |history| history.sessions[1].resume_entries_max = 2);
 }
@@ -287,7 +287,7 @@ fn c13_more_than_asked_for() {
 #[test]
 fn c15_a_stop_that_is_not_said() {
     breaks(Check::C15, |history| {
-        history.sessions[0].closed = Some(Closed { at: at(30) + 1, code: None, by_client: false })
+        history.sessions[0].closed = Some(Closed { at: at(30) + 1, code: None, by_client: false });
     });
     let mut history = good();
     history.sessions[0].closed = Some(Closed { at: at(30) + 1, code: Some(4001), by_client: false });

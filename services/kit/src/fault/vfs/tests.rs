@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 const CHILD_FILE: &str = "VIBERCHAT_TEST_VFS_CHILD_FILE";
 const CHILD_SYNCHRONOUS: &str = "VIBERCHAT_TEST_VFS_CHILD_SYNCHRONOUS";
+const CHILD_LIVES: &str = "VIBERCHAT_TEST_VFS_CHILD_LIVES";
 
 fn open(path: &Path, synchronous: &str) -> Connection {
     let connection = Connection::open_with_flags_and_vfs(path, OpenFlags::default(), super::register()).unwrap();
@@ -33,27 +34,38 @@ fn child() {
     }
     let other = open(Path::new(&path), "FULL");
     assert_eq!(count_rows(&other), 100, "another connection of the process sees what is not synced");
-    let status = Command::new("kill").args(["-9", &process::id().to_string()]).status();
-    unreachable!("killed: {status:?}");
+    if env::var_os(CHILD_LIVES).is_none() {
+        let status = Command::new("kill").args(["-9", &process::id().to_string()]).status();
+        unreachable!("killed: {status:?}");
+    }
+    // The connections are not closed: what is not synced is left to the end of the process.
+    std::mem::forget((connection, other));
 }
 
 fn rows_after_death(synchronous: &str) -> i64 {
+    rows_after_the_end(synchronous, true)
+}
+
+fn rows_after_the_end(synchronous: &str, killed: bool) -> i64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.sqlite");
     let plain = Connection::open(&path).unwrap();
     plain.pragma_update(None, "journal_mode", "wal").unwrap();
     plain.execute("CREATE TABLE entry (number INTEGER, body BLOB)", []).unwrap();
     drop(plain);
-    let status = Command::new(env::current_exe().unwrap())
+    let mut child = Command::new(env::current_exe().unwrap());
+    child
         .args(["--exact", "--nocapture", concat!(module_path!(), "::child")].map(|argument| {
             // The harness names tests without the crate.
             argument.split_once("::").map_or(argument, |(_, name)| name)
         }))
         .env(CHILD_FILE, &path)
-        .env(CHILD_SYNCHRONOUS, synchronous)
-        .status()
-        .unwrap();
-    assert_eq!(status.signal(), Some(9), "the child died by its own hand");
+        .env(CHILD_SYNCHRONOUS, synchronous);
+    if !killed {
+        child.env(CHILD_LIVES, "1");
+    }
+    let status = child.status().unwrap();
+    assert_eq!(status.signal(), killed.then_some(9), "the child died by its own hand, if it was to");
     let connection = Connection::open(&path).unwrap();
     let intact: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(intact, "ok");
@@ -68,6 +80,11 @@ fn what_was_committed_with_synchronous_full_is_there_after_a_kill() {
 #[test]
 fn what_was_committed_with_synchronous_off_is_gone_after_a_kill() {
     assert_eq!(rows_after_death("OFF"), 0);
+}
+
+#[test]
+fn what_was_not_synced_is_there_when_the_process_ended_by_itself() {
+    assert_eq!(rows_after_the_end("OFF", false), 100);
 }
 
 #[test]
