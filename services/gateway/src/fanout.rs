@@ -16,7 +16,7 @@ mod topic;
 mod user;
 mod wishes;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,6 +35,10 @@ use crate::close::Close;
 pub(crate) struct Registry {
     users: Mutex<HashMap<UserId, Arc<User>>>,
     topics: Mutex<HashMap<ConversationId, Arc<Topic>>>,
+    /// Users without a session, and since when. Some may have come back.
+    idle_users: Mutex<VecDeque<(Instant, Arc<User>)>>,
+    /// Topics without a follower, and since when. Some may be followed again.
+    idle_topics: Mutex<VecDeque<(Instant, Arc<Topic>)>>,
     /// Read by the task of the WatchMemberships stream.
     pub(crate) user_wishes: Wishes<UserId>,
     /// Read by the task of the Subscribe stream.
@@ -48,6 +52,8 @@ impl Default for Registry {
         Self {
             users: Mutex::default(),
             topics: Mutex::default(),
+            idle_users: Mutex::default(),
+            idle_topics: Mutex::default(),
             user_wishes: Wishes::default(),
             topic_wishes: Wishes::default(),
             is_trusted: AtomicBool::new(true),
@@ -82,37 +88,35 @@ impl Registry {
     }
 
     /// Takes a session away.
-    pub(crate) fn leave(&self, user: &User, member: &Arc<Member>, now: Instant) {
+    pub(crate) fn leave(&self, user: &Arc<User>, member: &Arc<Member>, now: Instant) {
         let mut state = user.state();
         state.sessions.retain(|other| !Arc::ptr_eq(other, member));
-        if state.sessions.is_empty() {
+        if state.sessions.is_empty() && state.idle_since.is_none() {
             state.idle_since = Some(now);
+            drop(state);
+            self.idle_users.lock().push_back((now, user.clone()));
         }
     }
 
     /// Ends what nobody has needed for `linger`.
     pub(crate) fn sweep(&self, now: Instant, linger: Duration) {
-        let is_over =
-            |since: Option<Instant>| since.is_some_and(|since| now.saturating_duration_since(since) >= linger);
-        let mut ended = Vec::new();
-        self.users.lock().retain(|id, user| {
-            let over = is_over(user.state().idle_since);
-            if over {
-                self.user_wishes.remove(id.clone());
-                ended.push(user.clone());
+        let is_over = |since: Instant| now.saturating_duration_since(since) >= linger;
+        while let Some((since, user)) = pop_if(&self.idle_users, is_over) {
+            let mut users = self.users.lock();
+            let is_idle = user.state().idle_since == Some(since);
+            if is_idle && users.get(user.id()).is_some_and(|known| Arc::ptr_eq(known, &user)) {
+                users.remove(user.id());
+                self.user_wishes.remove(user.id().clone());
+                drop(users);
+                self.end_user(&user, now);
             }
-            !over
-        });
-        for user in ended {
-            self.end_user(&user, now);
         }
-        self.topics.lock().retain(|id, topic| {
-            let over = is_over(topic.followers().idle_since);
-            if over {
-                self.topic_wishes.remove(*id);
+        while let Some((since, topic)) = pop_if(&self.idle_topics, is_over) {
+            let mut topics = self.topics.lock();
+            if topic.followers().idle_since == Some(since) && topics.remove(&topic.conversation()).is_some() {
+                self.topic_wishes.remove(topic.conversation());
             }
-            !over
-        });
+        }
     }
 
     /// Users that have sessions here, for a stream that begins anew.
@@ -154,6 +158,10 @@ impl Registry {
     fn topic(&self, conversation: ConversationId) -> Option<Arc<Topic>> {
         self.topics.lock().get(&conversation).cloned()
     }
+}
+
+fn pop_if<T>(queue: &Mutex<VecDeque<(Instant, T)>>, is_over: impl Fn(Instant) -> bool) -> Option<(Instant, T)> {
+    queue.lock().pop_front_if(|(since, _)| is_over(*since))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use viberchat_kit::id::ConversationId;
 use viberchat_proto::conversation::v1::{Membership, MembershipChangeKind};
 use viberchat_proto::types::v1::ConversationKind;
 
-use super::topic::Follower;
+use super::topic::{Follower, Followers};
 use super::{Registry, Slot, Topic, User};
 
 impl Registry {
@@ -58,9 +58,13 @@ impl Registry {
         let topic = topic.clone();
         let mut followers = topic.followers();
         drop(topics);
-        followers.idle_since = None;
         let is_waiting = !followers.is_live;
         let mut state = user.state();
+        if state.is_ended {
+            drop(state);
+            return self.note_idle(&topic, &mut followers, Instant::now());
+        }
+        followers.idle_since = None;
         let slot = state.insert(topic.clone());
         followers.list.push(Follower { user: user.clone(), slot, is_waiting });
         state.waiting += usize::from(is_waiting);
@@ -83,7 +87,7 @@ impl Registry {
 
     fn removed(&self, user: &Arc<User>, slot: Slot, now: Instant) {
         let Some(topic) = user.state().topics[slot as usize].clone() else { return };
-        let was_waiting = unfollow(&topic, user, slot, now);
+        let was_waiting = self.unfollow(&topic, user, slot, now);
         let mut state = user.state();
         state.remove(slot);
         for member in &state.sessions {
@@ -99,24 +103,34 @@ impl Registry {
 
     /// The user has no session any more and is not followed.
     pub(super) fn end_user(&self, user: &Arc<User>, now: Instant) {
-        let topics: Vec<_> = user.state().entries().map(|(slot, topic)| (slot, topic.clone())).collect();
+        let topics: Vec<_> = {
+            let mut state = user.state();
+            state.is_ended = true;
+            state.entries().map(|(slot, topic)| (slot, topic.clone())).collect()
+        };
         for (slot, topic) in topics {
-            unfollow(&topic, user, slot, now);
+            self.unfollow(&topic, user, slot, now);
         }
     }
-}
 
-/// Returns whether the user was waiting for the topic's head.
-fn unfollow(topic: &Topic, user: &Arc<User>, slot: Slot, now: Instant) -> bool {
-    let mut followers = topic.followers();
-    let is_this = |follower: &Follower| follower.slot == slot && Arc::ptr_eq(&follower.user, user);
-    let Some(place) = followers.list.iter().position(is_this) else { return false };
-    let follower = followers.list.swap_remove(place);
-    if followers.list.is_empty() {
-        followers.list = Vec::new();
-        followers.idle_since = Some(now);
+    /// Returns whether the user was waiting for the topic's head.
+    fn unfollow(&self, topic: &Arc<Topic>, user: &Arc<User>, slot: Slot, now: Instant) -> bool {
+        let mut followers = topic.followers();
+        let is_this = |follower: &Follower| follower.slot == slot && Arc::ptr_eq(&follower.user, user);
+        let Some(place) = followers.list.iter().position(is_this) else { return false };
+        let follower = followers.list.swap_remove(place);
+        self.note_idle(topic, &mut followers, now);
+        follower.is_waiting
     }
-    follower.is_waiting
+
+    /// A topic that nobody follows is swept later.
+    fn note_idle(&self, topic: &Arc<Topic>, followers: &mut Followers, now: Instant) {
+        if followers.list.is_empty() {
+            followers.list = Vec::new();
+            followers.idle_since = Some(now);
+            self.idle_topics.lock().push_back((now, topic.clone()));
+        }
+    }
 }
 
 fn parse(membership: &Membership) -> Option<(ConversationId, bool)> {

@@ -29,6 +29,8 @@ pub(super) struct UserState {
     pub(super) sessions: Vec<Arc<Member>>,
     /// Since when there is no session.
     pub(super) idle_since: Option<Instant>,
+    /// Nobody finds the user any more, so nothing may begin for them.
+    pub(super) is_ended: bool,
 }
 
 impl User {

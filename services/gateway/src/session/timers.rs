@@ -88,10 +88,10 @@ impl Session {
         }
     }
 
-    /// The client's heartbeat is a good time for ours, if that is due soon: both ends wake up once.
+    /// The client's heartbeat is a good time for ours, unless the last one was a moment ago: both ends wake up once.
     pub(super) fn answer_heartbeat(&mut self, now: Instant) {
-        let soon = now + millis(self.config.heartbeat_ms) / 2;
-        if self.timers.next_heartbeat.is_some_and(|due| due <= soon) {
+        let interval = millis(self.config.heartbeat_ms);
+        if self.timers.next_heartbeat.is_some_and(|due| due <= now + interval * 9 / 10) {
             self.beat(now);
         }
     }
