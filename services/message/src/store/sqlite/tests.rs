@@ -22,7 +22,11 @@ fn the_generated_schema_file_shows_the_present_schema() {
     if std::env::var_os("VIBERCHAT_GENERATE").is_some() {
         std::fs::write(&path, &present).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), present, "schema/sqlite.sql is out of date: make gen");
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap_or_default(),
+        present,
+        "schema/sqlite.sql is out of date: make gen"
+    );
 }
 
 #[test]
