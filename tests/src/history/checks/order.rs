@@ -126,9 +126,13 @@ fn acked_before_comes_before(history: &History, truth: &Truth<'_>, found: &mut F
             placed.entry(key.0).or_default().push(Placed { seq, begun: write.begun, acked: write.acked });
         }
     }
+    // A change of members may have been made by an earlier try of its id.
+    let mut first_tries: BTreeMap<(&str, &str, &str), Nanos> = BTreeMap::new();
     for call in history.calls.iter().filter(|call| !call.action.is_log_write()) {
+        let key = (call.conversation.as_str(), call.user.as_str(), call.request_id.as_str());
+        let begun = *first_tries.entry(key).or_insert(call.begun);
         if let Answer::Stored { seq, .. } = call.answer {
-            let write = Placed { seq, begun: call.begun, acked: call.ended };
+            let write = Placed { seq, begun, acked: call.ended };
             placed.entry(&call.conversation).or_default().push(write);
         }
     }
