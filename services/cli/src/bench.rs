@@ -32,7 +32,6 @@ use tempfile::TempDir;
 use self::floor::FloorKind;
 use self::machine::{Machine, Pinning};
 use self::report::Report;
-use self::server::Deployment;
 
 /// No bench takes longer.
 const BENCH_TIMEOUT: Duration = Duration::from_secs(3_600);
@@ -149,35 +148,27 @@ async fn measure(bench: Bench, only: &[Name]) -> anyhow::Result<Report> {
     let mut workloads = Vec::new();
     for name in Name::ALL.into_iter().filter(|name| only.contains(name)) {
         eprintln!("measuring {name:?} …");
-        let workload = match name {
-            Name::W1 | Name::W3 => {
-                let folder = bench.folder().join(format!("{name:?}"));
-                let server = Deployment::create(&bench.program, &folder, &bench.pinning)?.start().await?;
-                let measured = match name {
-                    Name::W1 => w1::run(&bench, &server).await,
-                    _ => w3::run(&bench, &server).await,
-                };
-                server.stop().await?;
-                measured
-            }
-            Name::W5 => w5::run(&bench).await,
-            Name::Inbox => inbox::run(&bench).await,
+        let measured = match name {
+            Name::W1 => w1::run(&bench).await,
+            Name::W3 => w3::run(&bench).await.map(|workload| vec![workload]),
+            Name::W5 => w5::run(&bench).await.map(|workload| vec![workload]),
+            Name::Inbox => inbox::run(&bench).await.map(|workload| vec![workload]),
         };
-        workloads.push(workload.with_context(|| format!("{name:?}"))?);
+        workloads.extend(measured.with_context(|| format!("{name:?}"))?);
     }
     let Bench { plan, pinning, machine, .. } = bench;
     let Plan { runs, quick, .. } = plan;
     Ok(Report { version: env!("CARGO_PKG_VERSION"), machine, pinning, runs, quick, workloads })
 }
 
-/// Waits for the moment, exactly: a timer's tick is longer than what is measured, so the last of it is spent turning.
-async fn pace(moment: Instant) {
-    const TICKS: Duration = Duration::from_millis(2);
-    if let Some(long_before) = moment.checked_sub(TICKS) {
-        tokio::time::sleep_until(long_before.into()).await;
-    }
+/// Waits for the moment, exactly, when nothing else is to be done: the runtime's timers tick each millisecond, which is
+/// longer than what is measured. Only the last of it is spent turning, or the kernel's own work on this core would wait.
+fn pace(moment: Instant) {
+    const TURNING: Duration = Duration::from_micros(100);
+    let sleep = moment.saturating_duration_since(Instant::now()).saturating_sub(TURNING);
+    std::thread::sleep(sleep);
     while Instant::now() < moment {
-        tokio::task::yield_now().await;
+        std::hint::spin_loop();
     }
 }
 

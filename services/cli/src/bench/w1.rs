@@ -1,5 +1,8 @@
 //! W1: two users in a direct, one message in flight: send → durable ack, send → delivery at the other.
 //!
+//! Twice: each message as soon as the one before has arrived, which is what work on a warm machine costs; and one intended
+//! each 5 ms, whatever the one before does, which adds waking up, and what waits for a stalled one.
+//!
 //! Rounds of floor, product, floor follow each other within each run, so that a slow moment of the disk meets all.
 
 use std::time::{Duration, Instant};
@@ -13,8 +16,15 @@ use super::machine;
 use super::order::{self, Observer};
 use super::report::{Better, Row, Workload};
 use super::sample::{Faults, Latencies, Series};
-use super::server::Server;
+use super::server::{Deployment, Server};
 use super::{Bench, pace};
+
+/// When the next message is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    Following,
+    Intended,
+}
 
 const ROUNDS: u32 = 4;
 /// Slow enough that a disk of some milliseconds keeps up: what waits for its turn is counted as latency.
@@ -24,27 +34,58 @@ const WARM_UP: u32 = 50;
 /// The floor of the reference machine, in milliseconds.
 const REFERENCE_FLOOR_MS: f64 = 0.22;
 
-pub(crate) async fn run(bench: &Bench, server: &Server) -> anyhow::Result<Workload> {
+pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Workload>> {
+    let deployment = Deployment::create(&bench.program, &bench.folder().join("w1"), &bench.pinning)?;
+    let server = deployment.start().await?;
     let mut floor = BlockingFloor::start(bench.folder(), &bench.pinning)?;
-    let mut pair = Pair::connect(server).await?;
-    pair.exchange_all(WARM_UP, &mut Measured::new()).await?;
-    let (mut series, mut faults) = (Figures::default(), Faults::default());
+    let mut pair = Pair::connect(&server).await?;
+    pair.exchange_all(WARM_UP, Pace::Following, &mut Measured::new()).await?;
+    let (mut following, mut intended) = (Figures::default(), Figures::default());
     for _ in 0..bench.plan.runs {
-        let mut measured = Measured::new();
-        for _ in 0..ROUNDS {
-            let count = if bench.plan.quick { 50 } else { 250 };
-            let bytes = pair.frame_bytes()?;
-            exchange_floor(count, &mut measured.synced, || floor.synced_echo(&bytes)).await?;
-            let cpu = machine::cpu_time(server.pid);
-            pair.exchange_all(count, &mut measured).await?;
-            let cpu = machine::cpu_time(server.pid).zip(cpu).map(|(after, before)| after.saturating_sub(before));
-            measured.cpu += cpu.unwrap_or_default();
-            exchange_floor(count, &mut measured.socket, || floor.echo(&bytes)).await?;
+        for (pace, figures) in [(Pace::Following, &mut following), (Pace::Intended, &mut intended)] {
+            let mut measured = Measured::new();
+            for _ in 0..ROUNDS {
+                round(bench, &server, &mut pair, &mut floor, pace, &mut measured).await?;
+            }
+            figures.push(&measured);
         }
-        series.push(&measured);
     }
-    faults.add(&pair.end());
-    Ok(series.workload(faults))
+    server.stop().await?;
+    // One conversation: what was lost of it is a fault of both.
+    let faults = pair.end();
+    Ok(vec![following.workload(Pace::Following, faults.clone()), intended.workload(Pace::Intended, faults)])
+}
+
+async fn round(
+    bench: &Bench,
+    server: &Server,
+    pair: &mut Pair,
+    floor: &mut BlockingFloor,
+    pace: Pace,
+    measured: &mut Measured,
+) -> anyhow::Result<()> {
+    let count = if bench.plan.quick { 50 } else { 250 };
+    let bytes = pair.frame_bytes()?;
+    exchange_floor(count, pace, &mut measured.synced, || floor.synced_echo(&bytes))?;
+    let cpu = machine::cpu_time(server.pid);
+    pair.exchange_all(count, pace, measured).await?;
+    let cpu = machine::cpu_time(server.pid).zip(cpu).map(|(after, before)| after.saturating_sub(before));
+    measured.cpu += cpu.unwrap_or_default();
+    exchange_floor(count, pace, &mut measured.socket, || floor.echo(&bytes))
+}
+
+impl Pace {
+    /// Waits until a message is to be sent, and returns when that was intended.
+    fn wait(self, start: Instant, turn: u32) -> Instant {
+        match self {
+            Self::Following => Instant::now(),
+            Self::Intended => {
+                let intended = start + INTERVAL * turn;
+                pace(intended);
+                intended
+            }
+        }
+    }
 }
 
 /// Latencies of one run.
@@ -106,11 +147,10 @@ impl Pair {
         Ok(serde_json::to_vec(&order::message(&self.conversation, 0, self.sent, self.sent))?)
     }
 
-    async fn exchange_all(&mut self, count: u32, measured: &mut Measured) -> anyhow::Result<()> {
+    async fn exchange_all(&mut self, count: u32, pace: Pace, measured: &mut Measured) -> anyhow::Result<()> {
         let start = Instant::now();
         for turn in 0..count {
-            let intended = start + INTERVAL * turn;
-            pace(intended).await;
+            let intended = pace.wait(start, turn);
             let (ack, delivery) = tokio::time::timeout(ANSWER_TIMEOUT, self.exchange())
                 .await
                 .context("a message was not acknowledged and delivered in time")??;
@@ -161,15 +201,15 @@ impl Pair {
     }
 }
 
-async fn exchange_floor(
+fn exchange_floor(
     count: u32,
+    pace: Pace,
     latencies: &mut Latencies,
     mut exchange: impl FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let start = Instant::now();
     for turn in 0..count {
-        let intended = start + INTERVAL * turn;
-        pace(intended).await;
+        let intended = pace.wait(start, turn);
         exchange()?;
         latencies.record(intended.elapsed());
     }
@@ -205,7 +245,7 @@ impl Figures {
         self.messages += measured.ack.count();
     }
 
-    fn workload(self, faults: Faults) -> Workload {
+    fn workload(self, pace: Pace, faults: Faults) -> Workload {
         const SYNCED: &str = "echo + synced write";
         let ratio = Some(0.35 / REFERENCE_FLOOR_MS);
         let rows = vec![
@@ -227,8 +267,11 @@ impl Figures {
                 .target(Better::Lower, 0.1, None),
             Row::new("CPU of the server a message", "µs").result(self.cpu),
         ];
-        let what = "a direct over two sockets, one message in flight, 200 bytes, durable".to_owned();
-        let notes = vec![format!("{} messages, one intended each {} ms", self.messages, INTERVAL.as_millis())];
-        Workload { id: "W1", what, rows, faults, notes }
+        let when = match pace {
+            Pace::Following => "the next one at once".to_owned(),
+            Pace::Intended => format!("one intended each {} ms", INTERVAL.as_millis()),
+        };
+        let what = format!("a direct over two sockets, one message in flight, {when}, 200 bytes, durable");
+        Workload { id: "W1", what, rows, faults, notes: vec![format!("{} messages", self.messages)] }
     }
 }

@@ -18,27 +18,30 @@ use super::machine;
 use super::order::Observer;
 use super::report::{Better, Row, Workload};
 use super::sample::{Faults, Latencies, Series};
-use super::server::Server;
+use super::server::{Deployment, Server};
 
 /// The floor of the reference machine, entries a second: the middle of its range.
 const REFERENCE_FLOOR: f64 = 25_500.0;
 const PACED_PART: f64 = 0.8;
 
-pub(crate) async fn run(bench: &Bench, server: &Server) -> anyhow::Result<Workload> {
+pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Workload> {
+    let deployment = Deployment::create(&bench.program, &bench.folder().join("w3"), &bench.pinning)?;
+    let server = deployment.start().await?;
     let mut floor = BlockingFloor::start(bench.folder(), &bench.pinning)?;
     let phase = Duration::from_secs(if bench.plan.quick { 2 } else { 5 });
     let (mut figures, mut faults) = (Figures::default(), Faults::default());
     for run in 0..bench.plan.runs {
         figures.sqlite.push(floor.sqlite_groups(phase / 4)?);
         figures.file.push(floor.file_groups(phase / 4)?);
-        let mut stage = Stage::open(server, run).await?;
-        let saturated = stage.saturate(server, phase).await?;
+        let mut stage = Stage::open(&server, run).await?;
+        let saturated = stage.saturate(&server, phase).await?;
         let paced = stage.pace(saturated.acked_a_second * PACED_PART, phase).await?;
         figures.push(&saturated, &paced);
         faults.add(&stage.end());
         figures.sqlite.push(floor.sqlite_groups(phase / 4)?);
         figures.file.push(floor.file_groups(phase / 4)?);
     }
+    server.stop().await?;
     Ok(figures.workload(faults))
 }
 

@@ -25,6 +25,8 @@ pub(super) const SENDERS: usize = 16;
 const WINDOW: usize = 32;
 /// In flight of one sender that does not wait for answers. Beyond that the server is not sustaining the rate.
 const PACED_WINDOW: usize = 4_096;
+/// Of a paced sender: how exactly its times are kept.
+const TURN: Duration = Duration::from_micros(50);
 /// Connections that share the streams: one HTTP/2 connection has one lock.
 const CHANNELS: usize = 2;
 
@@ -122,8 +124,8 @@ impl Senders {
         Ok(Acked { count: self.acked() - before, last })
     }
 
-    /// Sends at `rate` whatever the answers do. Each turn sends all that is due and takes all that has come; it never
-    /// sleeps, as a timer's tick is longer than what is measured.
+    /// Sends at `rate` whatever the answers do. Each turn sends all that is due and takes all that has come. Between turns
+    /// the thread sleeps, as the runtime's timers tick too slowly for this; what comes meanwhile waits that long.
     pub(super) async fn pace(&mut self, rate: f64, time: Duration, progress: &Progress) -> anyhow::Result<Latencies> {
         let total = (rate * time.as_secs_f64()) as u64;
         let start = Instant::now();
@@ -136,10 +138,13 @@ impl Senders {
                 self.0[sent as usize % SENDERS].send(intended)?;
                 sent += 1;
             }
+            // The first lets the runtime read from the sockets, the second lets the connections take what was read.
+            tokio::task::yield_now().await;
             tokio::task::yield_now().await;
             for sender in &mut self.0 {
                 sender.take_arrived(&mut latencies, progress)?;
             }
+            std::thread::sleep(TURN);
             if start.elapsed() > time + ANSWER_TIMEOUT {
                 bail!("{} sends were not answered in time", self.in_flight());
             }
