@@ -121,15 +121,16 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {
         tokio::select! {
-            report = tokio::time::timeout(BENCH_TIMEOUT, measure(bench, &args.only)) => report.context("it took too long")?,
-            interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| anyhow::bail!("interrupted"))?,
+            report = tokio::time::timeout(BENCH_TIMEOUT, measure(bench, &args.only)) => report.context("it took too long"),
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         }
     })?;
     println!("{}", report.table());
-    match args.json {
-        None => Ok(()),
-        Some(file) => std::fs::write(&file, report.json()?).with_context(|| format!("cannot write {}", file.display())),
+    if let Some(file) = args.json {
+        std::fs::write(&file, report.json()?).with_context(|| format!("cannot write {}", file.display()))?;
     }
+    anyhow::ensure!(report.failures.is_empty(), "{}", report.failures.join("; "));
+    Ok(())
 }
 
 /// Where the load keeps data: on a disk, if there is one.
@@ -144,8 +145,8 @@ fn data_folder(wanted: Option<&Path>) -> anyhow::Result<TempDir> {
     TempDir::with_prefix_in("viberchat-bench-", parent).with_context(|| format!("cannot write to {}", parent.display()))
 }
 
-async fn measure(bench: Bench, only: &[Name]) -> anyhow::Result<Report> {
-    let mut workloads = Vec::new();
+async fn measure(bench: Bench, only: &[Name]) -> Report {
+    let (mut workloads, mut failures) = (Vec::new(), Vec::new());
     for name in Name::ALL.into_iter().filter(|name| only.contains(name)) {
         eprintln!("measuring {name:?} …");
         let measured = match name {
@@ -154,11 +155,15 @@ async fn measure(bench: Bench, only: &[Name]) -> anyhow::Result<Report> {
             Name::W5 => w5::run(&bench).await.map(|workload| vec![workload]),
             Name::Inbox => inbox::run(&bench).await.map(|workload| vec![workload]),
         };
-        workloads.extend(measured.with_context(|| format!("{name:?}"))?);
+        match measured {
+            Ok(measured) => workloads.extend(measured),
+            // What the others gave is not lost with it.
+            Err(error) => failures.push(format!("{name:?}: {error:#}")),
+        }
     }
     let Bench { plan, pinning, machine, .. } = bench;
     let Plan { runs, quick, .. } = plan;
-    Ok(Report { version: env!("CARGO_PKG_VERSION"), machine, pinning, runs, quick, workloads })
+    Report { version: env!("CARGO_PKG_VERSION"), machine, pinning, runs, quick, workloads, failures }
 }
 
 /// Waits for the moment, exactly, when nothing else is to be done: the runtime's timers tick each millisecond, which is

@@ -16,6 +16,8 @@ pub(crate) struct Report {
     pub(crate) runs: u32,
     pub(crate) quick: bool,
     pub(crate) workloads: Vec<Workload>,
+    /// Why there are no figures of some.
+    pub(crate) failures: Vec<String>,
 }
 
 /// One workload.
@@ -145,6 +147,9 @@ impl Report {
         }
         for workload in &self.workloads {
             workload.print(&mut out);
+        }
+        for failure in &self.failures {
+            let _ = writeln!(out, "\nNO FIGURES of {failure}");
         }
         out
     }
