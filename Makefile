@@ -34,7 +34,7 @@ proto: ## buf lint
 	else echo "SKIPPED: buf lint, no buf (make engines)"; fi
 
 mutants: ## plant each known bug and see the checker find it
-	$(CARGO) test --locked -p viberchat-tests --test mutants -- --include-ignored --nocapture
+	VIBERCHAT_TEST_MUTANTS=1 $(CARGO) test --locked --workspace --test mutants -- --nocapture
 
 engines: ## install what the tests can use: Chromium, Node.js, buf
 	bash tests/engines/install.sh

@@ -5,6 +5,7 @@
 
 use std::{
     env,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -56,7 +57,7 @@ impl Engine {
     pub fn find(self) -> Option<PathBuf> {
         let found = self.locate();
         match &found {
-            Some(path) => println!("{}: {}", self.name(), path.display()),
+            Some(path) => say(&format!("{}: {}", self.name(), path.display())),
             None => skip(&format!("no {}", self.name())),
         }
         found
@@ -80,5 +81,11 @@ impl Engine {
 /// If engines are required.
 pub fn skip(why: &str) {
     assert!(env::var(REQUIRE).as_deref() != Ok("1"), "{why}, and {REQUIRE} is 1 (make engines)");
-    println!("SKIPPED: {why} (make engines)");
+    say(&format!("SKIPPED: {why} (make engines)"));
+}
+
+/// Says it also where the output of tests that pass is not shown: a skipped test is never silent.
+pub fn say(line: &str) {
+    // Not by a macro: their output is captured.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

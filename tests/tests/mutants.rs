@@ -1,13 +1,18 @@
 //! Each known defect is woken in the binary, the workload that should notice it runs, and the checker must turn red.
 //!
-//! `make mutants` runs these; `make test` runs the same workloads without a mutant, in `checker.rs` and `faults.rs`.
+//! `make mutants` runs these, by `VIBERCHAT_TEST_MUTANTS=1`; `make test` runs the same workloads without a mutant, in `checker.rs` and `faults.rs`.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{LazyLock, atomic::Ordering},
+    time::Duration,
+};
 
 use anyhow::Result;
 use viberchat_kit::fault;
 use viberchat_tests::{
     cluster::{Server, Settings},
+    engines,
     history::{Check, Recorder, Report},
     workload::{Crowd, Plan, chat_and_judge, judge},
 };
@@ -94,12 +99,26 @@ async fn is_noticed(name: &str) -> Result<()> {
     panic!("mutant {name} lives: none of {checks:?} turned red in {RUNS_MAX} runs");
 }
 
+/// Whether `make mutants` asks; says once that they are skipped otherwise.
+fn wanted() -> bool {
+    static WANTED: LazyLock<bool> = LazyLock::new(|| {
+        let wanted = std::env::var("VIBERCHAT_TEST_MUTANTS").as_deref() == Ok("1");
+        if !wanted {
+            engines::say("SKIPPED: planted bugs (make mutants)");
+        }
+        wanted
+    });
+    *WANTED
+}
+
 macro_rules! mutants {
     ($($name:ident)*) => {
         $(
             #[tokio::test(flavor = "multi_thread")]
-            #[ignore = "run by `make mutants`"]
             async fn $name() -> Result<()> {
+                if !wanted() {
+                    return Ok(());
+                }
                 is_noticed(stringify!($name)).await
             }
         )*

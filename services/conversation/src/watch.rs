@@ -238,12 +238,13 @@ impl<S: ConversationStore> Watcher<S> {
     }
 
     pub(crate) fn start(mut self, lifecycle: &Handle) {
-        let soft = lifecycle.soft();
+        let (soft, hard) = (lifecycle.soft(), lifecycle.hard());
         lifecycle.spawn("conversation.watcher", async move {
-            loop {
+            // Through a drain as long as somebody follows: a removal then has to be heard, too.
+            while !(soft.is_cancelled() && self.hub.is_idle()) {
                 tokio::select! {
-                    // The streams end then, too.
-                    () = soft.cancelled() => return,
+                    () = hard.cancelled() => return,
+                    () = soft.cancelled(), if !soft.is_cancelled() => {}
                     () = self.wake.0.notified() => {}
                     () = tokio::time::sleep(self.poll) => {}
                 }
