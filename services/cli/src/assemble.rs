@@ -2,16 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use tokio::time::Instant;
 use tonic::service::Routes;
 use tower::Layer as _;
 use viberchat_kit::auth::{AuthLayer, MethodTable, OPEN_METHODS, Scope, ServiceIdentity};
 use viberchat_kit::clock::{SharedClock, SystemClock};
 use viberchat_kit::id::{SharedEntropy, SystemEntropy};
 use viberchat_kit::keys::Keys;
-use viberchat_kit::lifecycle::Handle;
+use viberchat_kit::lifecycle::{Handle, Lifecycle, ShutdownReport};
 use viberchat_kit::rpc::Channel;
 use viberchat_kit::telemetry::Metrics;
 
@@ -21,6 +23,9 @@ use crate::config::Config;
 const GATEWAY_SCOPES: &[Scope] = &[Scope::ActForUsers, Scope::Authorize, Scope::Relay];
 const MESSAGE_SCOPES: &[Scope] = &[Scope::Authorize, Scope::Relay];
 const CONVERSATION_SCOPES: &[Scope] = &[Scope::Relay];
+
+/// What the services get to end even after an edge that took all the time.
+const CORE_DRAIN_MIN: Duration = Duration::from_secs(1);
 
 /// All services, running.
 pub(crate) struct Assembled {
@@ -35,8 +40,33 @@ pub(crate) struct Assembled {
 /// What the process gives to all services.
 pub(crate) struct Shared {
     pub(crate) keys: Arc<Keys>,
-    pub(crate) lifecycle: Handle,
+    /// Of whoever calls the services: the gateway, the bot.
+    pub(crate) edge: Handle,
+    /// Of the services and of what stays up until the end.
+    pub(crate) core: Handle,
     pub(crate) metrics: Metrics,
+}
+
+/// The tasks of the process. The edge is drained while the services behind it still work as ever: a send under way is
+/// stored, and a removal is heard, until the last socket is gone.
+#[derive(Default)]
+pub(crate) struct Lifecycles {
+    edge: Lifecycle,
+    core: Lifecycle,
+}
+
+impl Lifecycles {
+    pub(crate) fn share(&self, keys: Arc<Keys>) -> Shared {
+        Shared { keys, edge: self.edge.handle(), core: self.core.handle(), metrics: Metrics::new() }
+    }
+
+    /// Ends the edge, then the services, which get what is left of `drain`, but a second at least.
+    pub(crate) async fn shutdown(self, drain: Duration) -> [ShutdownReport; 2] {
+        let begin = Instant::now();
+        let edge = self.edge.shutdown(drain).await;
+        let left = drain.saturating_sub(begin.elapsed()).max(CORE_DRAIN_MIN);
+        [edge, self.core.shutdown(left).await]
+    }
 }
 
 impl Assembled {
@@ -70,7 +100,7 @@ pub(crate) async fn all(config: &Config, shared: &Shared, extra: Router) -> anyh
             clock: clock.clone(),
             entropy: entropy.clone(),
             keys: shared.keys.clone(),
-            lifecycle: shared.lifecycle.clone(),
+            lifecycle: shared.core.clone(),
             metrics: shared.metrics.clone(),
             message: message_channel,
         },
@@ -86,7 +116,7 @@ pub(crate) async fn all(config: &Config, shared: &Shared, extra: Router) -> anyh
             clock: clock.clone(),
             entropy: entropy.clone(),
             keys: shared.keys.clone(),
-            lifecycle: shared.lifecycle.clone(),
+            lifecycle: shared.core.clone(),
             metrics: shared.metrics.clone(),
             conversation: channel(&auth, &conversation.routes(), "message", MESSAGE_SCOPES),
         },
@@ -100,7 +130,7 @@ pub(crate) async fn all(config: &Config, shared: &Shared, extra: Router) -> anyh
         viberchat_gateway::Deps {
             clock,
             entropy,
-            lifecycle: shared.lifecycle.clone(),
+            lifecycle: shared.edge.clone(),
             metrics: shared.metrics.clone(),
             verifier,
             conversation: channel(&auth, &conversation.routes(), "gateway", GATEWAY_SCOPES),

@@ -20,10 +20,9 @@ use viberchat_kit::auth::{Scope, TokenSigner};
 use viberchat_kit::clock::SystemClock;
 use viberchat_kit::id::{SystemEntropy, UserId};
 use viberchat_kit::keys::{Keys, Secret};
-use viberchat_kit::lifecycle::Lifecycle;
-use viberchat_kit::telemetry::{self, Metrics};
+use viberchat_kit::telemetry;
 
-use crate::assemble::{self, Shared};
+use crate::assemble::{self, Lifecycles};
 use crate::command::{DevArgs, ListenArgs};
 use crate::config::{Config, Listen};
 use crate::serve::{Doors, Running};
@@ -49,15 +48,15 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     assemble::create_folder(&config.data_dir)?;
     let keys = Arc::new(keys_in(&config.data_dir)?);
     let signer = Arc::new(TokenSigner::new(&keys.tokens, Arc::new(SystemClock)));
-    let lifecycle = Lifecycle::new();
-    let shared = Shared { keys, lifecycle: lifecycle.handle(), metrics: Metrics::new() };
+    let lifecycles = Lifecycles::default();
+    let shared = lifecycles.share(keys);
     let assembled = assemble::all(&config, &shared, token_door::router(signer.clone())).await?;
     let running = Running::start(doors, assembled, &shared, log).await?;
 
     let channel = running.assembled().channel("dev", &[Scope::ActForUsers, Scope::Authorize, Scope::Directory]);
     if !args.no_demo {
         seed::plant(channel.clone()).await.context("demo people")?;
-        bot::start(channel, &shared.lifecycle);
+        bot::start(channel, &shared.edge);
     }
     if listen.print_addresses {
         running.print_addresses()?;
@@ -66,7 +65,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
         let service_token = signer.sign_service("demo-backend", &[Scope::ActForUsers], TOKEN_TTL)?;
         banner::print(&running.addresses, &token, &service_token, &config.data_dir, temporary.is_some());
     }
-    running.until_signal(lifecycle, DRAIN).await
+    running.until_signal(lifecycles, DRAIN).await
 }
 
 fn config(args: &DevArgs, listen: &ListenArgs) -> anyhow::Result<Config> {

@@ -9,10 +9,10 @@ use axum::Router;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tonic_health::server::HealthReporter;
-use viberchat_kit::lifecycle::{self, Lifecycle};
-use viberchat_kit::telemetry::{self, LogHandle, Metrics};
+use viberchat_kit::lifecycle;
+use viberchat_kit::telemetry::{self, LogHandle};
 
-use crate::assemble::{self, Assembled, Shared};
+use crate::assemble::{self, Assembled, Lifecycles, Shared};
 use crate::command::ListenArgs;
 use crate::config::{Config, Listen};
 use crate::listener::{self, admin, grpc};
@@ -24,14 +24,14 @@ pub(crate) async fn run_all(file: Option<PathBuf>, listen: ListenArgs) -> anyhow
     let log = telemetry::init_logs(config.log.format, &config.log.filter)?;
     let doors = Doors::bind(&config.listen).await?;
     assemble::create_folder(&config.data_dir)?;
-    let lifecycle = Lifecycle::new();
-    let shared = Shared { keys, lifecycle: lifecycle.handle(), metrics: Metrics::new() };
+    let lifecycles = Lifecycles::default();
+    let shared = lifecycles.share(keys);
     let assembled = assemble::all(&config, &shared, Router::new()).await?;
     let running = Running::start(doors, assembled, &shared, log).await?;
     if listen.print_addresses {
         running.print_addresses()?;
     }
-    running.until_signal(lifecycle, Duration::from_millis(config.drain_ms)).await
+    running.until_signal(lifecycles, Duration::from_millis(config.drain_ms)).await
 }
 
 /// The listeners, bound before anything else starts, so that a taken port is the first thing heard of.
@@ -85,7 +85,7 @@ impl Running {
         let addresses = doors.addresses()?;
         let ready = Arc::new(AtomicBool::new(true));
         let (routes, health) = grpc::with_health_and_reflection(assembled.routes.clone()).await?;
-        let tasks = &shared.lifecycle;
+        let tasks = &shared.core;
 
         let grpc = grpc::serve(doors.grpc, routes, assembled.auth.clone(), tasks.soft());
         let hard = tasks.hard();
@@ -99,7 +99,7 @@ impl Running {
         let admin = admin::serve(doors.admin, admin, tasks.soft());
         tasks.spawn("admin", async move { report("admin", admin.await) });
         let gateway = assembled.gateway.clone();
-        tasks.spawn("gateway.serve", async move { gateway.serve(doors.http).await });
+        shared.edge.spawn("gateway.serve", async move { gateway.serve(doors.http).await });
         tracing::info!(http = %addresses.http, grpc = %addresses.grpc, admin = %addresses.admin, "serving");
         Ok(Self { addresses, assembled, ready, health })
     }
@@ -116,14 +116,14 @@ impl Running {
 
     /// Waits for SIGTERM or SIGINT and drains. The order: not ready any more, so that nobody new is sent here; sockets are
     /// told to go and what they have in flight is finished; then calls, relays and stores end.
-    pub(crate) async fn until_signal(self, lifecycle: Lifecycle, drain: Duration) -> anyhow::Result<()> {
+    pub(crate) async fn until_signal(self, lifecycles: Lifecycles, drain: Duration) -> anyhow::Result<()> {
         let signal = lifecycle::signals().await?;
         tracing::info!(signal, "draining");
         self.ready.store(false, Ordering::Release);
         grpc::set_serving(&self.health, false).await;
-        let report = lifecycle.shutdown(drain).await;
+        let [edge, core] = lifecycles.shutdown(drain).await;
         self.assembled.close().await;
-        tracing::info!(?report, "stopped");
+        tracing::info!(?edge, ?core, "stopped");
         Ok(())
     }
 }

@@ -238,13 +238,12 @@ impl<S: ConversationStore> Watcher<S> {
     }
 
     pub(crate) fn start(mut self, lifecycle: &Handle) {
-        let (soft, hard) = (lifecycle.soft(), lifecycle.hard());
+        let soft = lifecycle.soft();
         lifecycle.spawn("conversation.watcher", async move {
-            // Through a drain as long as somebody follows: a removal then has to be heard, too.
-            while !(soft.is_cancelled() && self.hub.is_idle()) {
+            loop {
                 tokio::select! {
-                    () = hard.cancelled() => return,
-                    () = soft.cancelled(), if !soft.is_cancelled() => {}
+                    // The streams end then, too.
+                    () = soft.cancelled() => return,
                     () = self.wake.0.notified() => {}
                     () = tokio::time::sleep(self.poll) => {}
                 }

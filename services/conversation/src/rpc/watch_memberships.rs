@@ -106,8 +106,7 @@ impl<S: ConversationStore> WatchStream<S> {
         &mut self,
         mut requests: AuthorizedStream<WatchMembershipsRequest>,
     ) -> std::result::Result<(), Ended> {
-        // Not the soft stop: while gateways drain, their members still have to hear of removals.
-        let hard = self.state.lifecycle.hard();
+        let soft = self.state.lifecycle.soft();
         let mut heartbeat = interval_at(Instant::now() + self.heartbeat, self.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let sender = self.sender.clone();
@@ -116,7 +115,7 @@ impl<S: ConversationStore> WatchStream<S> {
             // All branches are cancel safe: nothing is taken from a queue or a stream by a branch that does not win.
             tokio::select! {
                 () = sender.closed() => return Err(Ended::Gone),
-                () = hard.cancelled() => return Err(Error::new(Reason::Draining, "the service is shutting down").into()),
+                () = soft.cancelled() => return Err(Error::new(Reason::Draining, "the service is shutting down").into()),
                 event = self.follower.next() => match event {
                     Some(event) => self.push(Push::Change(change(&event))).await?,
                     None => return Err(missed().into()),
