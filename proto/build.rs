@@ -11,7 +11,9 @@ const FILES: &[&str] = &[
     "viberchat/conversation/v1/conversation_service.proto",
     "viberchat/conversation/v1/user_directory_service.proto",
     "viberchat/message/v1/message_service.proto",
+    "viberchat/presence/v1/presence_service.proto",
     "viberchat/gateway/v1/frames.proto",
+    "viberchat/gateway/v1/gateway_admin_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,8 +23,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin"), &bytes)?;
     tonic_prost_build::configure()
         .compile_well_known_types(true)
+        // Stored bodies and fingerprints have one encoding each.
+        .btree_map(".viberchat.types.v1.Metadata")
         .extern_path(".google.protobuf", "::pbjson_types")
         .compile_fds(descriptors)?;
-    pbjson_build::Builder::new().register_descriptors(&bytes)?.ignore_unknown_fields().build(&[".viberchat"])?;
+    pbjson_build::Builder::new().register_descriptors(&bytes)?.ignore_unknown_fields().btree_map([".viberchat.types.v1.Metadata"]).build(&[".viberchat"])?;
     Ok(())
 }

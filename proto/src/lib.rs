@@ -22,4 +22,5 @@ macro_rules! package {
 package!(types, "viberchat.types.v1");
 package!(conversation, "viberchat.conversation.v1");
 package!(message, "viberchat.message.v1");
+package!(presence, "viberchat.presence.v1");
 package!(gateway, "viberchat.gateway.v1");
