@@ -1,5 +1,5 @@
 import { h, icon, iconButton, setProps } from './dom.js';
-import { utf8Length } from '../sdk/viberchat.js';
+import { utf8Length } from '../sdk/wire.js';
 
 /** @typedef {import('./rows.js').MessageRow} MessageRow */
 

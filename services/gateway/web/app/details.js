@@ -96,7 +96,7 @@ export class DetailsPane {
       class: 'switch',
       checked: conversation.isPinned,
       'data-testid': 'pin',
-      onchange: () => this.#ask(this.#app.chat.setPinned(conversation, pin.checked)),
+      onchange: () => this.#ask(conversation.setSettings({ pinned: pin.checked })),
     });
     fill(
       this.#body,

@@ -153,7 +153,7 @@ export function linked(text) {
 function statusOf(row, context) {
   const { change } = row;
   if (change?.state === 'failed') {
-    const what = { send: 'Not sent', edit: 'Edit not saved', delete: 'Not deleted' }[change.kind];
+    const what = change.kind === 'send' ? 'Not sent' : change.kind === 'edit' ? 'Edit not saved' : 'Not deleted';
     return h(
       'div',
       { class: 'message-status is-failed', 'data-testid': 'message-failed' },

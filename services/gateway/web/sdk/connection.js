@@ -9,6 +9,7 @@ const STEADY_MS = 5_000;
 /** After a goaway, how long answers that are under way may keep the old socket. */
 const FINISH_MS_MAX = 2_000;
 const CURSORS_PER_PART = 500;
+const TOKEN_RETRY_MS = 5_000;
 
 /** What our side says about close codes that carry no reason of their own. @type {Record<number, string>} */
 const CLOSE_REASONS = {
@@ -61,6 +62,7 @@ export class Connection {
    * @param {() => {conversationId: string, seq: string}[]} options.cursors Where to resume from.
    * @param {(push: any) => void} options.onPush
    * @param {(state: ConnectionState) => void} options.onState
+   * @param {(direction: 'in' | 'out', text: string) => void} options.onFrame Everything on the wire.
    */
   constructor(options) {
     this.#options = options;
@@ -142,9 +144,9 @@ export class Connection {
       (error) => void (this.#refusal = error.reason),
     );
     for (let at = 0; at < cursors.length; at += CURSORS_PER_PART) {
-      this.#tell('resumePart', { cursors: cursors.slice(at, at + CURSORS_PER_PART) });
+      this.#write('resumePart', { cursors: cursors.slice(at, at + CURSORS_PER_PART) });
     }
-    this.#tell('resumeEnd', {});
+    this.#write('resumeEnd', {});
   }
 
   /** @param {any} welcome */
@@ -162,7 +164,7 @@ export class Connection {
   }
 
   #beat() {
-    this.#tell('heartbeat', {});
+    this.#write('heartbeat', {});
     this.#startTimer('heartbeat', this.#heartbeatMs, () => this.#beat());
   }
 
@@ -176,6 +178,7 @@ export class Connection {
   /** @param {string} text */
   #receive(text) {
     this.#heardAt = this.#environment.now();
+    this.#options.onFrame('in', text);
     let frame;
     try {
       frame = JSON.parse(text);
@@ -190,8 +193,21 @@ export class Connection {
   #pushed(push) {
     if (push.goaway) this.#leave(push.goaway.reconnectAfterMs ?? 0);
     // Timers of a hidden page run once a minute; the gateway's heartbeats wake it more often.
-    if (push.heartbeat && this.#environment.now() - this.#sentAt > this.#heartbeatMs / 2) this.#tell('heartbeat', {});
+    if (push.heartbeat && this.#environment.now() - this.#sentAt > this.#heartbeatMs / 2) this.#write('heartbeat', {});
+    if (push.tokenExpires) void this.#refreshToken();
     this.#options.onPush(push);
+  }
+
+  /** The token ends soon. Without a newer one the socket ends with it, and the next hello asks again. */
+  async #refreshToken() {
+    const attempt = this.#attempt;
+    try {
+      const token = await this.#options.getToken();
+      if (attempt === this.#attempt) await this.#ask('refreshToken', { token }, REQUEST_MS_MAX);
+    } catch (error) {
+      if (attempt !== this.#attempt || /** @type {any} */ (error).fatal) return;
+      this.#startTimer('token', TOKEN_RETRY_MS, () => void this.#refreshToken());
+    }
   }
 
   /** @param {any} frame */
@@ -216,16 +232,13 @@ export class Connection {
     });
   }
 
-  /** Sends a frame whose answer nobody needs. @param {string} name @param {object} body */
-  #tell(name, body) {
-    this.#write(name, body);
-  }
-
-  /** @param {string} name @param {object} body */
+  /** Sends a frame; alone if nobody needs its answer. @param {string} name @param {object} body */
   #write(name, body) {
     const id = ++this.#lastId;
     this.#sentAt = this.#environment.now();
-    this.#socket?.send(JSON.stringify({ id, [name]: body }));
+    const text = JSON.stringify({ id, [name]: body });
+    this.#options.onFrame('out', text);
+    this.#socket?.send(text);
     return id;
   }
 

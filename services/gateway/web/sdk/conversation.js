@@ -1,4 +1,7 @@
 import { History } from './history.js';
+import { applyTo, changedMessageId, itemOf, messageOf } from './message.js';
+import { Quotes } from './quotes.js';
+import { Typing } from './typing.js';
 import { toNumber, toTime } from './wire.js';
 
 /**
@@ -8,7 +11,12 @@ import { toNumber, toTime } from './wire.js';
  * @typedef {import('./types.js').PositionJson} PositionJson
  */
 
-/** What a list shows of the last message. @typedef {{messageId: string, senderUserId: string, text: string, deleted: boolean, time: number}} LastMessage */
+/** What may go with a message's text. @typedef {{replyToMessageId?: string, mentionedUserIds?: string[], metadata?: Record<string, string>}} SendOptions */
+
+/** Larger groups keep no delivered positions. */
+const DELIVERIES_MEMBERS_MAX = 32;
+/** So many of the latest changes are kept for answers that were read before them. */
+const RECENT_ITEMS = 100;
 
 /** One conversation as this client knows it: its head, its last message, who has read how far, and a window of its history. */
 export class Conversation {
@@ -21,7 +29,11 @@ export class Conversation {
   readMessageNo = 0;
   /** What others have read, by user. @type {Map<string, number>} */
   positions = new Map();
-  /** @type {LastMessage | null} */
+  /** What has come to a device of others, by user; kept in directs and small groups. @type {Map<string, number>} */
+  deliveries = new Map();
+  /** What the gateway knows to have come to us. */
+  deliveredSeq = 0;
+  /** @type {import('./types.js').Message | null} */
   lastMessage = null;
   /** False until name, members and settings have come. */
   isLoaded = false;
@@ -39,12 +51,17 @@ export class Conversation {
   #lastEntrySeq = 0;
   /** @type {History | null} */
   #history = null;
+  /** The latest entries that changed a message. @type {LogEntryJson[]} */
+  #recent = [];
 
   /** @param {string} id @param {import('./viberchat.js').ViberChat} chat */
   constructor(id, chat) {
     this.id = id;
     this.#chat = chat;
     this.details = { conversationId: id, kind: '' };
+    this.typists = new Typing(this, chat);
+    /** Quoted and pinned messages. */
+    this.quotes = new Quotes(this, chat);
   }
 
   get isDirect() {
@@ -53,6 +70,29 @@ export class Conversation {
 
   get isPinned() {
     return this.details.settings?.pinned ?? false;
+  }
+
+  get isArchived() {
+    return this.details.settings?.archived ?? false;
+  }
+
+  /** No notifications, for now. */
+  get isMuted() {
+    return toTime(this.details.settings?.muteUntilTime) > this.#chat.now();
+  }
+
+  /** Everything up to here was deleted for us, by us. */
+  get clearedSeq() {
+    return toNumber(this.details.settings?.clearedSeq);
+  }
+
+  /** Deleted for us, and nothing newer has come. */
+  get isCleared() {
+    return this.clearedSeq > 0 && (this.lastMessage?.seq ?? 0) <= this.clearedSeq;
+  }
+
+  get hasDeliveries() {
+    return this.isDirect || (this.details.memberCount ?? Infinity) <= DELIVERIES_MEMBERS_MAX;
   }
 
   get unreadCount() {
@@ -76,25 +116,61 @@ export class Conversation {
     this.#history = null;
   }
 
-  /** Puts a message in the queue. @param {string} text @returns {import('./outbox.js').OutboxItem} */
-  send(text) {
-    return this.#chat.outbox.add({ kind: 'send', conversationId: this.id, text });
+  /** Puts a message in the queue. @param {string} text @param {SendOptions} [options] @returns {import('./outbox.js').OutboxItem} */
+  send(text, { metadata, ...options } = {}) {
+    this.typing(false);
+    return this.#write('send', '', text, { ...options, ...(metadata && { metadata: { entries: metadata } }) });
   }
 
-  /** Gives a message a new text. @param {string} messageId @param {string} text */
-  edit(messageId, text) {
-    return this.#chat.outbox.add({ kind: 'edit', conversationId: this.id, messageId, text });
+  /** Gives a message a new text. @param {string} messageId @param {string} text @param {string[]} [mentionedUserIds] */
+  edit(messageId, text, mentionedUserIds = []) {
+    return this.#write('edit', messageId, text, { mentionedUserIds });
   }
 
   /** Deletes a message for everyone. @param {string} messageId */
   delete(messageId) {
-    return this.#chat.outbox.add({ kind: 'delete', conversationId: this.id, messageId, text: '' });
+    return this.#write('delete', messageId);
+  }
+
+  /** @param {string} messageId @param {string} emoji */
+  react(messageId, emoji) {
+    return this.#write('react', messageId, '', { emoji });
+  }
+
+  /** @param {string} messageId @param {string} emoji */
+  unreact(messageId, emoji) {
+    return this.#write('unreact', messageId, '', { emoji });
+  }
+
+  /** @param {string} messageId */
+  pin(messageId) {
+    return this.#write('pin', messageId);
+  }
+
+  /** @param {string} messageId */
+  unpin(messageId) {
+    return this.#write('unpin', messageId);
+  }
+
+  /** Says that we type, or no more. To be called at every key. @param {boolean} [isTyping] */
+  typing(isTyping = true) {
+    this.typists.say(isTyping);
+  }
+
+  /**
+   * Changes our own settings of the conversation; `clearedSeq` deletes the chat for us up to there.
+   * @param {{pinned?: boolean, archived?: boolean, nickname?: string, muteUntilTime?: string, clearedSeq?: string}} changes
+   */
+  async setSettings(changes) {
+    const { settings } = await this.#chat.request('updateSettings', { conversationId: this.id, ...changes });
+    if (this.setDetails({ ...this.details, settings: settings ?? {} })) this.#chat.refresh(this.id);
+    this.#chat.changed(this);
   }
 
   /** Asks how far the others have read. */
   async loadPositions() {
-    const reply = await this.#chat.read('listPositions', { conversationId: this.id });
-    for (const position of reply.positions ?? []) this.applyPosition(position);
+    for (const position of await this.#chat.readAll('listPositions', { conversationId: this.id }, 'positions'))
+      this.applyPosition(position);
     this.#chat.changed(this);
   }
 
@@ -108,13 +184,25 @@ export class Conversation {
     if (this.cursor === null || this.isRemoved) return;
     if (this.readSeq >= this.cursor) return;
     this.#moveRead(this.cursor, this.#cursorMessageNo);
-    this.#chat.queueMarkRead(this);
+    this.#chat.changed(this);
+    this.#chat.marks.read(this);
   }
 
-  /** @param {ConversationJson} details */
+  /** @param {ConversationJson} details @returns {boolean} messages have gone with it: the head has to be asked for again */
   setDetails(details) {
+    const before = this.clearedSeq;
     this.details = details;
+    const isCut = this.isLoaded && this.clearedSeq > before;
     this.isLoaded = true;
+    if (!isCut) return false;
+    if (this.isCleared) this.lastMessage = null;
+    this.#invalidate();
+    return true;
+  }
+
+  /** A message that was read a moment ago, with what has come since. @param {import('./types.js').Message} message */
+  upToDate(message) {
+    return this.#recent.reduce((now, entry) => applyTo(now, entry, this.#chat.userId), message);
   }
 
   /**
@@ -127,7 +215,7 @@ export class Conversation {
     const messageNo = toNumber(head.messageNo);
     this.hasHead = true;
     if (this.cursor === null || headSeq >= this.cursor || !this.lastMessage) {
-      this.lastMessage = head.lastMessage ? lastMessageOf(head.lastMessage) : null;
+      this.lastMessage = head.lastMessage ? messageOf(head.lastMessage, headSeq) : null;
     }
     // A cursor never jumps over entries that are still to come: only where none is known yet is the head the start.
     this.cursor ??= headSeq;
@@ -145,9 +233,16 @@ export class Conversation {
 
   /** @param {PositionJson} position */
   applyPosition(position) {
+    const { userId } = position;
     const seq = toNumber(position.readSeq);
-    if (position.userId === this.#chat.userId) this.#moveRead(seq, toNumber(position.readMessageNo));
-    else this.positions.set(position.userId, Math.max(seq, this.positions.get(position.userId) ?? 0));
+    const delivered = toNumber(position.deliveredSeq);
+    if (userId === this.#chat.userId) {
+      this.#moveRead(seq, toNumber(position.readMessageNo));
+      this.deliveredSeq = Math.max(this.deliveredSeq, delivered);
+    } else {
+      this.positions.set(userId, Math.max(seq, this.positions.get(userId) ?? 0));
+      this.deliveries.set(userId, Math.max(seq, delivered, this.deliveries.get(userId) ?? 0));
+    }
   }
 
   /** Takes the next entry of the log. @param {LogEntryJson} entry @returns {boolean} details have to be asked for again */
@@ -158,10 +253,17 @@ export class Conversation {
     this.#lastEntrySeq = this.cursor;
     this.#cursorMessageNo = Math.max(this.#cursorMessageNo, toNumber(entry.messageNo));
     this.messageNo = Math.max(this.messageNo, this.#cursorMessageNo);
-    this.#applyToLastMessage(entry, body);
+    const item = itemOf(entry);
+    if (item?.kind === 'message') this.lastMessage = item;
+    if (changedMessageId(entry)) {
+      this.#recent = [...this.#recent.slice(1 - RECENT_ITEMS), entry];
+      this.lastMessage &&= applyTo(this.lastMessage, entry, this.#chat.userId);
+    }
+    if (body.message) this.typists.heard(entry.actorUserId ?? '', false);
     const isOwnMessage = body.message && entry.actorUserId === this.#chat.userId && !body.message.actingService;
     if (isOwnMessage) this.#moveRead(seq, toNumber(entry.messageNo));
     this.#history?.applyEntry(entry);
+    this.quotes.applyEntry(entry);
     return Boolean(
       body.conversationCreated || body.conversationUpdated || body.membersAdded || body.memberRemoved || body.roleChanged,
     );
@@ -170,7 +272,7 @@ export class Conversation {
   /** Entries up to this seq will not come: what the window shows is not to be trusted. @param {number} seq */
   skipTo(seq) {
     this.cursor = seq;
-    this.#history?.invalidate();
+    this.#invalidate();
   }
 
   /** The log is not the one that was known. */
@@ -179,26 +281,23 @@ export class Conversation {
     this.messageNo = this.readSeq = this.readMessageNo = this.#cursorMessageNo = 0;
     this.lastMessage = null;
     this.positions.clear();
-    this.#history?.invalidate();
+    this.deliveries.clear();
+    this.#recent = [];
+    this.#invalidate();
   }
 
-  /** @param {LogEntryJson} entry @param {Record<string, any>} body */
-  #applyToLastMessage(entry, body) {
-    const last = this.lastMessage;
-    if (body.message || body.redacted?.kind === 'REDACTED_KIND_MESSAGE') {
-      const { messageId, text } = body.message ?? body.redacted;
-      this.lastMessage = {
-        messageId,
-        senderUserId: entry.actorUserId ?? '',
-        text: text ?? '',
-        deleted: !body.message,
-        time: toTime(entry.createTime),
-      };
-    } else if (last && body.edited?.messageId === last.messageId) {
-      this.lastMessage = { ...last, text: body.edited.text ?? '' };
-    } else if (last && body.deleted?.messageId === last.messageId) {
-      this.lastMessage = { ...last, text: '', deleted: true };
-    }
+  /**
+   * @param {import('./types.js').OutboxRecord['kind']} kind @param {string} messageId @param {string} [text]
+   * @param {Record<string, any>} [more]
+   */
+  #write(kind, messageId, text = '', more = {}) {
+    return this.#chat.outbox.add({ kind, conversationId: this.id, messageId, text, more });
+  }
+
+  /** Messages that are here may be out of date. */
+  #invalidate() {
+    this.quotes.forget();
+    this.#history?.invalidate();
   }
 
   /** @param {number} seq @param {number} messageNo */
@@ -206,15 +305,4 @@ export class Conversation {
     this.readSeq = Math.max(this.readSeq, seq);
     this.readMessageNo = Math.max(this.readMessageNo, messageNo);
   }
-}
-
-/** @param {import('./types.js').MessageJson} message @returns {LastMessage} */
-function lastMessageOf(message) {
-  return {
-    messageId: message.messageId,
-    senderUserId: message.senderUserId,
-    text: message.text ?? '',
-    deleted: Boolean(message.deleteTime),
-    time: toTime(message.createTime),
-  };
 }

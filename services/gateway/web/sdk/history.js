@@ -1,4 +1,5 @@
-import { toNumber, toTime } from './wire.js';
+import { applyTo, changedMessageId, itemOf, messageOf } from './message.js';
+import { toNumber } from './wire.js';
 
 /**
  * @typedef {import('./types.js').HistoryItem} HistoryItem
@@ -13,7 +14,6 @@ const LIVE_ITEMS_MAX = 4 * PAGE_ITEMS;
 const LOG_ITEMS = 200;
 /** Behind by more than this, the window is paged instead of caught up. */
 const CATCH_UP_MAX = 2 * LOG_ITEMS;
-const SYSTEM_KINDS = ['conversationCreated', 'conversationUpdated', 'membersAdded', 'memberRemoved', 'roleChanged'];
 
 /**
  * A window of a conversation's log, without a hole: messages as they stand, and between them the changes of the group. It grows
@@ -39,7 +39,6 @@ export class History {
   #chat;
   /** Counts fresh starts; answers from before one are dropped. */
   #epoch = 0;
-
   /** @param {import('./conversation.js').Conversation} conversation @param {import('./viberchat.js').ViberChat} chat */
   constructor(conversation, chat) {
     this.#conversation = conversation;
@@ -67,7 +66,7 @@ export class History {
       const from = firstSeq(page, around);
       const items = await this.#withSystemLines(page.messages, from, to);
       if (epoch !== this.#epoch) return;
-      Object.assign(this, { items, from, to, isOpen: true });
+      Object.assign(this, { items: this.#upToDate(items), from, to, isOpen: true });
       if (!around) await this.#catchUp(epoch);
     } catch (error) {
       if (epoch !== this.#epoch) return;
@@ -79,56 +78,45 @@ export class History {
   /** Adds a page above. */
   async loadOlder() {
     if (!this.isOpen || this.isAtStart || this.isLoadingOlder) return;
-    this.isLoadingOlder = true;
-    const isCurrent = await this.#load(async (epoch) => {
+    await this.#load('isLoadingOlder', async (epoch) => {
       const before = this.from;
       const page = await this.#list({ beforeSeq: String(before) });
       const from = firstSeq(page, false);
       const items = await this.#withSystemLines(page.messages, from, before - 1);
       if (epoch !== this.#epoch) return;
-      this.items = [...items, ...this.items];
+      this.items = [...this.#upToDate(items), ...this.items];
       this.from = from;
       if (this.items.length <= ITEMS_MAX) return;
       this.items = this.items.slice(0, ITEMS_MAX);
       this.to = this.items[ITEMS_MAX - 1].seq;
     });
-    if (isCurrent) this.isLoadingOlder = false;
-    this.#changed();
   }
 
   /** Adds a page below. */
   async loadNewer() {
     if (!this.isOpen || this.isAtEnd || this.isLoadingNewer) return;
-    this.isLoadingNewer = true;
-    const isCurrent = await this.#load(async (epoch) => {
+    await this.#load('isLoadingNewer', async (epoch) => {
       const after = this.to;
       const page = await this.#list({ afterSeq: String(after) });
       const to = page.hasMore ? page.messages[page.messages.length - 1].seq : Math.max(after, page.asOfSeq);
       const items = await this.#withSystemLines(page.messages, after + 1, to);
       if (epoch !== this.#epoch) return;
-      this.items = [...this.items, ...items];
+      this.items = [...this.items, ...this.#upToDate(items)];
       this.to = to;
       this.#trimStart();
       if (!page.hasMore) await this.#catchUp(epoch);
     });
-    if (isCurrent) this.isLoadingNewer = false;
-    this.#changed();
   }
 
   /** Takes an entry as it comes: adds it at the end, or changes the message that it is about. @param {LogEntryJson} entry */
   applyEntry(entry) {
     if (!this.isOpen) return;
+    const { userId } = this.#chat;
+    if (changedMessageId(entry))
+      this.items = this.items.map((item) => (item.kind === 'message' ? applyTo(item, entry, userId) : item));
     const seq = toNumber(entry.seq);
-    const body = entry.body ?? {};
-    const change = body.edited ?? body.deleted;
-    if (change)
-      this.#changeMessage(
-        change.messageId,
-        seq,
-        body.edited ? { text: change.text ?? '', edited: true } : { text: '', deleted: true },
-      );
     if (seq !== this.to + 1 || (!this.follows && this.items.length >= LIVE_ITEMS_MAX)) return;
-    this.to = body.hidden ? Math.max(seq, toNumber(body.hidden.toSeq)) : seq;
+    this.to = Math.max(seq, toNumber(entry.body?.hidden?.toSeq));
     const item = itemOf(entry);
     if (item) this.items = [...this.items, item];
     if (this.follows) this.#trimStart();
@@ -143,23 +131,26 @@ export class History {
     this.#epoch++;
   }
 
-  /** @param {(epoch: number) => Promise<void>} load @returns {Promise<boolean>} the window was not opened anew meanwhile */
-  async #load(load) {
+  /** @param {'isLoadingOlder' | 'isLoadingNewer'} flag @param {(epoch: number) => Promise<void>} load */
+  async #load(flag, load) {
     const epoch = this.#epoch;
+    this[flag] = true;
     this.#changed();
     try {
       await load(epoch);
     } catch {
       // The window stays as it is; scrolling asks again.
     }
-    return epoch === this.#epoch;
+    // A window that was opened anew meanwhile has flags of its own.
+    if (epoch === this.#epoch) this[flag] = false;
+    this.#changed();
   }
 
   /** Reads what came while a page was on its way. @param {number} epoch */
   async #catchUp(epoch) {
     while (!this.isAtEnd && (this.#conversation.cursor ?? 0) - this.to <= CATCH_UP_MAX) {
       const before = this.to;
-      const { entries } = await this.#readLog(before, LOG_ITEMS);
+      const entries = await this.#readLog(before, LOG_ITEMS);
       if (epoch !== this.#epoch) return;
       for (const entry of entries) this.applyEntry(entry);
       if (this.to === before) return;
@@ -172,36 +163,26 @@ export class History {
     this.from = this.items[0].seq;
   }
 
-  /** @param {string} messageId @param {number} seq @param {{text: string, edited?: boolean, deleted?: boolean}} change */
-  #changeMessage(messageId, seq, change) {
-    this.items = this.items.map((item) => {
-      const isOlder = item.kind === 'message' && item.messageId === messageId && item.asOfSeq < seq;
-      return isOlder ? { ...item, ...change, asOfSeq: seq } : item;
-    });
-  }
+  /** What came while a page was on its way is in none of its messages. @param {HistoryItem[]} items */
+  #upToDate = (items) => items.map((item) => (item.kind === 'message' ? this.#conversation.upToDate(item) : item));
 
   /** A page, which may be empty only at the end. @param {object} anchor */
   async #list(anchor) {
     const conversationId = this.#conversation.id;
-    let pageToken = '';
+    let pageToken;
     for (;;) {
-      const reply = await this.#chat.read('listMessages', {
-        conversationId,
-        pageSize: PAGE_ITEMS,
-        ...anchor,
-        ...(pageToken && { pageToken }),
-      });
+      const reply = await this.#chat.read('listMessages', { conversationId, pageSize: PAGE_ITEMS, ...anchor, pageToken });
       const asOfSeq = toNumber(reply.asOfSeq);
-      pageToken = reply.nextPageToken ?? '';
+      pageToken = reply.nextPageToken;
       const messages = (reply.messages ?? []).map((/** @type {MessageJson} */ message) => messageOf(message, asOfSeq));
       if (messages.length > 0 || !pageToken) return { messages, asOfSeq, hasMore: Boolean(pageToken) };
     }
   }
 
-  /** @param {number} afterSeq @param {number} limit @returns {Promise<{entries: LogEntryJson[]}>} */
+  /** @param {number} afterSeq @param {number} limit @returns {Promise<LogEntryJson[]>} */
   async #readLog(afterSeq, limit) {
     const reply = await this.#chat.read('readLog', { conversationId: this.#conversation.id, afterSeq: String(afterSeq), limit });
-    return { entries: reply.entries ?? [] };
+    return reply.entries ?? [];
   }
 
   /**
@@ -216,7 +197,7 @@ export class History {
     // Long stretches of nothing but changes are cut: they cost a request for every 200 of them.
     let after = Math.max(from, to - 5 * LOG_ITEMS) - 1;
     while (after < to) {
-      const { entries } = await this.#readLog(after, Math.min(LOG_ITEMS, to - after));
+      const entries = await this.#readLog(after, Math.min(LOG_ITEMS, to - after));
       if (entries.length === 0) break;
       for (const entry of entries) {
         after = Math.max(toNumber(entry.seq), toNumber(entry.body?.hidden?.toSeq));
@@ -239,44 +220,4 @@ export class History {
 function firstSeq({ messages, hasMore }, isAround) {
   const isFirst = messages.length === 0 || messages[0].messageNo === 1 || (!hasMore && !isAround);
   return isFirst ? 1 : messages[0].seq;
-}
-
-/** @param {MessageJson} message @param {number} asOfSeq @returns {import('./types.js').Message} */
-function messageOf(message, asOfSeq) {
-  return {
-    kind: 'message',
-    seq: toNumber(message.seq),
-    messageNo: toNumber(message.messageNo),
-    messageId: message.messageId,
-    senderUserId: message.senderUserId,
-    text: message.text ?? '',
-    time: toTime(message.createTime),
-    edited: Boolean(message.editTime),
-    deleted: Boolean(message.deleteTime),
-    clientMessageId: message.clientMessageId ?? '',
-    asOfSeq,
-  };
-}
-
-/** What an entry adds to the window; null if nothing. @param {LogEntryJson} entry @returns {HistoryItem | null} */
-function itemOf(entry) {
-  const body = entry.body ?? {};
-  const { actorUserId = '', createTime } = entry;
-  const seq = toNumber(entry.seq);
-  const isErased = body.redacted?.kind === 'REDACTED_KIND_MESSAGE';
-  if (body.message || isErased) {
-    const message = messageOf(
-      {
-        ...(body.message ?? body.redacted),
-        seq: entry.seq,
-        messageNo: entry.messageNo,
-        senderUserId: actorUserId,
-        createTime,
-        clientMessageId: entry.requestId,
-      },
-      seq,
-    );
-    return { ...message, deleted: isErased };
-  }
-  return SYSTEM_KINDS.some((kind) => body[kind]) ? { kind: 'system', seq, actorUserId, time: toTime(createTime), body } : null;
 }

@@ -55,14 +55,17 @@ export class Sync {
     }
     void this.#refresh();
     const wholeList = !this.#isListComplete;
-    let pageToken = '';
-    do {
-      const reply = await this.#chat.read('listConversations', { pageSize: LIST_ITEMS, ...(pageToken && { pageToken }) });
-      if (connection !== this.#connection) return;
-      await this.#listed(reply.conversations ?? []);
-      pageToken = reply.nextPageToken ?? '';
-    } while (pageToken && wholeList && connection === this.#connection);
-    if (!wholeList || connection !== this.#connection) return;
+    for (const archived of wholeList ? [false, true] : [false]) {
+      let pageToken;
+      do {
+        const reply = await this.#chat.read('listConversations', { pageSize: LIST_ITEMS, archived, pageToken });
+        if (connection !== this.#connection) return;
+        await this.#listed(reply.conversations ?? []);
+        if (connection !== this.#connection) return;
+        pageToken = reply.nextPageToken;
+      } while (pageToken && wholeList);
+    }
+    if (!wholeList) return;
     this.#isListComplete = true;
     // What the gateway named and no page had came while the pages were read.
     for (const { id, isLoaded } of this.conversations.values()) if (!isLoaded) this.stale(id);
@@ -75,7 +78,11 @@ export class Sync {
     else if (push.positions) this.#positions(push.positions.positions ?? []);
     else if (push.conversation) this.#conversationEvent(push.conversation);
     else if (push.heartbeat) this.#heartbeat(push.heartbeat.heads ?? []);
+    else if (push.typing)
+      this.conversations.get(push.typing.conversationId)?.typists.heard(push.typing.userId, push.typing.typing);
+    else if (push.presence) this.#chat.presence.learn(push.presence.presences ?? []);
     else if (push.ready) this.#chat.emit('ready');
+    else if (push.shed) this.#chat.emit('shed', push.shed);
   }
 
   /** The conversation, made known if need be. @param {string} id */
@@ -93,7 +100,7 @@ export class Sync {
   takeDetails(details) {
     const isNew = !this.conversations.has(details.conversationId);
     const conversation = this.ensure(details.conversationId);
-    conversation.setDetails(details);
+    if (conversation.setDetails(details)) this.#staleHeads.add(conversation.id);
     this.#staleDetails.delete(conversation.id);
     if (isNew) this.#staleHeads.add(conversation.id);
     this.#chat.changed(conversation);
@@ -128,8 +135,7 @@ export class Sync {
       const id = details.conversationId;
       const conversation = this.conversations.get(id) ?? new Conversation(id, this.#chat);
       this.conversations.set(id, conversation);
-      conversation.setDetails(details);
-      if (!conversation.hasHead) ids.push(id);
+      if (conversation.setDetails(details) || !conversation.hasHead) ids.push(id);
     }
     await this.#loadHeads(ids);
     this.isListed = true;
@@ -143,6 +149,10 @@ export class Sync {
     const lagging =
       reply.heads?.filter((/** @type {any} */ head) => this.conversations.get(head.conversationId)?.applyHead(head) === false) ??
       [];
+    for (const id of ids) {
+      const conversation = this.conversations.get(id);
+      if (conversation?.unreadCount) this.#chat.marks.delivered(conversation);
+    }
     if (lagging.length === 0) return;
     this.#chat.later(HEAD_LAG_MS, () => {
       for (const { conversationId } of lagging) if (this.conversations.has(conversationId)) this.#staleHeads.add(conversationId);
@@ -179,7 +189,7 @@ export class Sync {
     this.#staleDetails.delete(id);
     try {
       const { conversation } = await this.#chat.read('getConversation', { conversationId: id });
-      this.conversations.get(id)?.setDetails(conversation);
+      if (this.conversations.get(id)?.setDetails(conversation)) this.#staleHeads.add(id);
       this.#chat.changed(this.conversations.get(id) ?? null);
     } catch (error) {
       if (/** @type {any} */ (error).reason === 'CONVERSATION_NOT_FOUND') return this.remove(id);
@@ -199,6 +209,9 @@ export class Sync {
     const detailsChanged = conversation.applyEntry(entry);
     if (detailsChanged) this.#staleDetails.add(conversation.id);
     const isOwn = entry.actorUserId === this.#chat.userId;
+    if (entry.body?.message && !isOwn) this.#chat.marks.delivered(conversation);
+    // How many messages that stands for, the head says.
+    if (entry.body?.hidden) this.#staleHeads.add(conversation.id);
     this.#chat.outbox.passed(
       conversation.id,
       lastSeq,
@@ -206,7 +219,8 @@ export class Sync {
     );
     this.#chat.emit('entry', conversation, entry);
     this.#chat.changed(conversation);
-    if (detailsChanged) void this.#refresh();
+    if (entry.body?.conversationClosed) this.remove(conversation.id);
+    if (detailsChanged || entry.body?.hidden) void this.#refresh();
   }
 
   /** Reads the log from the cursor on, up to what is known to exist. @param {Conversation} conversation @param {number} toSeq */

@@ -15,6 +15,12 @@
  * @property {string} [editTime]
  * @property {string} [deleteTime]
  * @property {string} [clientMessageId] Shown to the sender only.
+ * @property {string} [replyToMessageId]
+ * @property {string} [replyToSeq]
+ * @property {string[]} [mentionedUserIds]
+ * @property {{entries?: Record<string, string>}} [metadata]
+ * @property {string} [pinnedByUserId]
+ * @property {{emoji: string, count?: number, reacted?: boolean}[]} [reactions]
  *
  * @typedef {object} LogEntryJson
  * @property {string} conversationId
@@ -35,7 +41,8 @@
  * @property {number} [memberCount]
  * @property {string} [peerUserId]
  * @property {string} [role]
- * @property {{pinned?: boolean}} [settings]
+ * @property {{pinned?: boolean, muteUntilTime?: string, archived?: boolean, nickname?: string, clearedSeq?: string}} [settings]
+ * @property {boolean} [peerBlocked] Of a direct: we have blocked the peer.
  * @property {string} [activityTime]
  *
  * @typedef {object} HeadJson
@@ -52,6 +59,12 @@
  * @property {string} userId
  * @property {string} [readSeq]
  * @property {string} [readMessageNo]
+ * @property {string} [deliveredSeq]
+ *
+ * @typedef {object} PresenceJson
+ * @property {string} userId
+ * @property {string} [status]
+ * @property {string} [lastSeenTime]
  *
  * @typedef {object} Message A message as it is shown.
  * @property {'message'} kind
@@ -64,7 +77,18 @@
  * @property {boolean} edited
  * @property {boolean} deleted
  * @property {string} clientMessageId Empty for other people's messages.
+ * @property {string} replyToMessageId The message that it answers; empty if none.
+ * @property {number} replyToSeq
+ * @property {readonly string[]} mentionedUserIds
+ * @property {Readonly<Record<string, string>>} metadata What the host application keeps with it.
+ * @property {string} pinnedByUserId Empty if it is not pinned.
+ * @property {readonly Reaction[]} reactions
  * @property {number} asOfSeq Everything up to this seq is applied.
+ *
+ * @typedef {object} Reaction
+ * @property {string} emoji
+ * @property {number} count
+ * @property {boolean} reacted We are among those who gave it.
  *
  * @typedef {object} SystemLine A change of the group, in its place between the messages.
  * @property {'system'} kind
@@ -74,6 +98,29 @@
  * @property {Record<string, any>} body
  *
  * @typedef {Message | SystemLine} HistoryItem
+ *
+ * @typedef {object} Presence
+ * @property {'unknown' | 'offline' | 'online' | 'away' | 'busy' | 'invisible'} status
+ * @property {number} lastSeen Milliseconds since 1970, to the minute; 0 while online, and if not known.
+ *
+ * @typedef {object} OutboxStore Where what is on its way out survives a reload. Calls are carried out in their order.
+ * @property {(record: OutboxRecord) => Promise<void>} put
+ * @property {(id: string) => Promise<void>} remove
+ * @property {(userId: string) => Promise<OutboxRecord[]>} load What no living page looks after any more. It is ours from then on.
+ *
+ * @typedef {object} OutboxRecord
+ * @property {string} id
+ * @property {string} userId Whose it is.
+ * @property {number} order They leave in this order.
+ * @property {'send' | 'edit' | 'delete' | 'react' | 'unreact' | 'pin' | 'unpin'} kind
+ * @property {string} conversationId
+ * @property {string} messageId
+ * @property {string} text
+ * @property {Record<string, any>} more
+ * @property {number} createdAt
+ * @property {number | null} [knownSeq]
+ * @property {string} reason Why it was rejected; empty if it was not.
+ * @property {string} parentId
  *
  * @typedef {object} ConnectionState
  * @property {'connecting' | 'online' | 'offline' | 'closed'} name

@@ -1,25 +1,31 @@
 import { Connection } from './connection.js';
 import { Emitter } from './emitter.js';
+import { Marks } from './marks.js';
 import { Outbox } from './outbox.js';
+import { Presences } from './presence.js';
 import { Sync } from './sync.js';
 import { RequestError, backoffMs, browserEnvironment } from './wire.js';
 
-export { RequestError, newId, toNumber, toTime, utf8Length } from './wire.js';
+export { RequestError, newId } from './wire.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 
 const READ_TRIES_MAX = 5;
-const MARK_RETRY_MS = 2_000;
 
 /**
  * A user's chat over one WebSocket.
  *
  * Events: `state` (the connection's), `change` (a conversation, or null for many), `entry` (conversation, log entry),
- * `removed` (conversation), `ready` (all is live after a resume).
+ * `removed` (conversation), `ready` (all is live after a resume), `presence` (of somebody who is followed), `refused` (outbox item:
+ * a reaction or a pin that was not taken), `shed` (this client reads too slowly: typing notices were left out), `frame` (direction,
+ * text: all that goes over the wire).
  */
 export class ViberChat extends Emitter {
   /** @type {Outbox} */
   outbox;
+  marks = new Marks(this);
+  /** Who is there. */
+  presence = new Presences(this);
   /** Who we are; empty before the first welcome. */
   userId = '';
 
@@ -28,18 +34,19 @@ export class ViberChat extends Emitter {
   #sync;
   /** @type {Conversation[] | null} */
   #sorted = null;
-  /** Those whose read position the gateway does not have yet. @type {Set<Conversation>} */
-  #toMark = new Set();
+  /** The conversations on the screen. @type {string[]} */
+  #focused = [];
 
   /**
    * @param {object} options
    * @param {string} options.url `wss://…/v1/connect`
    * @param {() => Promise<string>} options.getToken Asked at every connect; an error with `fatal: true` closes the client.
    * @param {string} [options.deviceId] The same at every connect of this device.
+   * @param {import('./types.js').OutboxStore} [options.store] Keeps what is on its way out over a reload; else it is in memory only.
    * @param {string} [options.client] Names the application, for the operator.
    * @param {Partial<import('./types.js').Environment>} [options.environment]
    */
-  constructor({ url, getToken, deviceId, client = 'viberchat-js/0.1', environment = {} }) {
+  constructor({ url, getToken, deviceId, store, client = 'viberchat-js/0.1', environment = {} }) {
     super();
     this.#environment = { ...browserEnvironment, ...environment };
     this.#sync = new Sync(this);
@@ -52,12 +59,15 @@ export class ViberChat extends Emitter {
       cursors: () => this.#sync.cursors(),
       onPush: (push) => this.#sync.push(push),
       onState: (state) => this.#stateChanged(state),
+      onFrame: (direction, text) => this.emit('frame', direction, text),
     });
     this.outbox = new Outbox({
       request: (name, body) => this.#connection.request(name, body),
       isOnline: () => this.#connection.isOnline,
       cursor: (id) => this.conversation(id)?.cursor ?? null,
       onChange: (id) => this.changed(this.conversation(id) ?? null),
+      onRefused: (item) => this.emit('refused', item),
+      store,
       environment: this.#environment,
     });
   }
@@ -89,12 +99,12 @@ export class ViberChat extends Emitter {
     this.#connection.wake();
   }
 
-  /** All conversations, pinned ones first, then by last activity. */
-  conversations() {
+  /** All conversations, or the archived ones instead; without those we have cleared. Pinned ones first, then by last activity. @param {boolean} [isArchived] */
+  conversations(isArchived = false) {
     this.#sorted ??= [...this.#sync.conversations.values()]
-      .filter((conversation) => conversation.isLoaded)
+      .filter(({ id, isLoaded, isCleared }) => isLoaded && (!isCleared || this.outbox.items(id).length > 0))
       .sort((a, b) => Number(b.isPinned) - Number(a.isPinned) || b.activityTime - a.activityTime || (a.id < b.id ? -1 : 1));
-    return this.#sorted;
+    return this.#sorted.filter((conversation) => conversation.isArchived === isArchived);
   }
 
   /** @param {string} id @returns {Conversation | undefined} */
@@ -133,6 +143,18 @@ export class ViberChat extends Emitter {
     }
   }
 
+  /** What a paged frame lists, of all pages. @param {string} name @param {object} body @param {string} key the list in its reply @returns {Promise<any[]>} */
+  async readAll(name, body, key) {
+    const all = [];
+    let pageToken;
+    do {
+      const reply = await this.read(name, { ...body, pageSize: 200, pageToken });
+      all.push(...(reply[key] ?? []));
+      pageToken = reply.nextPageToken;
+    } while (pageToken);
+    return all;
+  }
+
   /** The one direct conversation with a user. @param {string} peerUserId */
   async startDirect(peerUserId) {
     const { conversation } = await this.request('startDirect', { peerUserId });
@@ -145,24 +167,49 @@ export class ViberChat extends Emitter {
     return this.#sync.takeDetails(conversation);
   }
 
-  /** Keeps a conversation on top of the list, or not. @param {Conversation} conversation @param {boolean} pinned */
-  async setPinned(conversation, pinned) {
-    const { settings } = await this.request('updateSettings', { conversationId: conversation.id, pinned });
-    conversation.setDetails({ ...conversation.details, settings: settings ?? {} });
-    this.changed(conversation);
-  }
-
   /** Leaves a group; it goes from the list. @param {Conversation} conversation @param {string} requestId */
-  async leave(conversation, requestId) {
-    await this.request('leave', { conversationId: conversation.id, requestId });
-    this.#sync.remove(conversation.id);
+  leave(conversation, requestId) {
+    return this.#part('leave', conversation.id, requestId);
   }
 
-  /** Tells the gateway how far a conversation is read, now or when it can. @param {Conversation} conversation */
-  queueMarkRead(conversation) {
-    this.#toMark.add(conversation);
-    this.changed(conversation);
-    void this.#sendMarks();
+  /** Deletes a group for everyone. @param {Conversation} conversation @param {string} requestId */
+  deleteConversation(conversation, requestId) {
+    return this.#part('deleteConversation', conversation.id, requestId);
+  }
+
+  /** @param {string} name @param {string} conversationId @param {string} requestId */
+  async #part(name, conversationId, requestId) {
+    await this.request(name, { conversationId, requestId });
+    this.#sync.remove(conversationId);
+  }
+
+  /** Neither can write to the other in a direct any more, or again. @param {string} userId @param {boolean} isBlocked */
+  async setBlocked(userId, isBlocked) {
+    await this.request(isBlocked ? 'blockUser' : 'unblockUser', { userId });
+    for (const { id, details } of this.#sync.conversations.values()) if (details.peerUserId === userId) this.#sync.stale(id);
+  }
+
+  /** Whom we have blocked. @returns {Promise<string[]>} */
+  async blockedUsers() {
+    return (await this.readAll('listBlocked', {}, 'users')).map(({ userId }) => userId);
+  }
+
+  /** How others see us. @param {'online' | 'away' | 'busy' | 'invisible'} status */
+  async setStatus(status) {
+    const { presence } = await this.request('setStatus', { status: `STATUS_${status.toUpperCase()}` });
+    if (presence) this.presence.learn([presence]);
+  }
+
+  /** Names the conversations on the screen, at most 20: typing and read marks come for them. @param {string[]} conversationIds */
+  focus(conversationIds) {
+    this.#focused = conversationIds.slice(0, 20);
+    // The next connection hears it anyway.
+    this.request('focus', { conversationIds: this.#focused }).catch(() => {});
+  }
+
+  /** Asks anew for a conversation's details and head. @param {string} id */
+  refresh(id) {
+    this.#sync.stale(id);
   }
 
   /** Something of a conversation is new; null: of many. @param {Conversation | null} conversation */
@@ -171,26 +218,13 @@ export class ViberChat extends Emitter {
     this.emit('change', conversation);
   }
 
+  now() {
+    return this.#environment.now();
+  }
+
   /** @param {number} ms @param {() => void} run */
   later(ms, run) {
     this.#environment.setTimeout(run, ms);
-  }
-
-  async #sendMarks() {
-    for (const conversation of this.#toMark) {
-      if (!this.#connection.isOnline) return;
-      this.#toMark.delete(conversation);
-      const seq = conversation.readSeq;
-      try {
-        const { position } = await this.request('markRead', { conversationId: conversation.id, seq: String(seq) });
-        if (position) conversation.applyPosition(position);
-      } catch (error) {
-        const { reason } = /** @type {RequestError} */ (error);
-        if (reason === 'CONVERSATION_NOT_FOUND' || reason === 'INVALID_ARGUMENT') continue;
-        this.#toMark.add(conversation);
-        return this.later(MARK_RETRY_MS, () => void this.#sendMarks());
-      }
-    }
   }
 
   /** @returns {Promise<void>} */
@@ -210,8 +244,10 @@ export class ViberChat extends Emitter {
   #stateChanged(state) {
     if (state.name === 'online') {
       this.userId = this.#connection.welcome.userId;
-      this.outbox.resumeAll();
-      void this.#sendMarks();
+      void this.outbox.resumeAll(this.userId);
+      void this.marks.send();
+      this.presence.online();
+      if (this.#focused.length > 0) this.focus(this.#focused);
       this.#sync.online().catch((error) => console.error(error));
     }
     this.emit('state', state);

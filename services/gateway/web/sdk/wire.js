@@ -3,7 +3,7 @@
 export const SUBPROTOCOL = 'viberchat.v1.json';
 
 /** 64-bit numbers come as strings, zeros not at all. @param {string | number | undefined} value */
-export const toNumber = (value) => (value === undefined ? 0 : Number(value));
+export const toNumber = (value) => Number(value ?? 0);
 
 /** @param {string | undefined} timestamp @returns {number} milliseconds since 1970, or 0 */
 export const toTime = (timestamp) => (timestamp ? Date.parse(timestamp) : 0);
@@ -11,15 +11,12 @@ export const toTime = (timestamp) => (timestamp ? Date.parse(timestamp) : 0);
 /** @param {string} text */
 export const utf8Length = (text) => new TextEncoder().encode(text).length;
 
-/** A random id of 36 characters. `randomUUID` is missing where the page is not a secure context. */
-export function newId() {
-  if (globalThis.crypto.randomUUID) return globalThis.crypto.randomUUID();
-  const bytes = globalThis.crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-}
+/** A random id of 32 characters. `randomUUID` is missing where the page is not a secure context. */
+export const newId = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+/** `STATUS_ONLINE` is `online`, what is not said is empty. @param {string} [value] */
+export const enumName = (value = '') => value.replace(/^[A-Z]+_(UNSPECIFIED)?/, '').toLowerCase();
 
 /** Why a request failed, and what became of it. */
 export class RequestError extends Error {
@@ -44,10 +41,7 @@ export class RequestError extends Error {
 
   /** @param {any} error the frame's `error` */
   static fromFrame(error) {
-    const outcome = String(error.outcome ?? '')
-      .replace('OUTCOME_', '')
-      .toLowerCase();
-    return new RequestError(error.reason || 'INTERNAL', /** @type {any} */ (outcome === 'unspecified' ? '' : outcome), error);
+    return new RequestError(error.reason || 'INTERNAL', /** @type {any} */ (enumName(error.outcome)), error);
   }
 }
 

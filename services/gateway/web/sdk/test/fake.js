@@ -109,6 +109,32 @@ export class FakeGateway {
       );
       return { message: this.message(entry, this.log(conversationId)) };
     },
+    react: (body) => this.change(body, 'reactionAdded'),
+    unreact: (body) => this.change(body, 'reactionRemoved'),
+    pin: (body) => this.change(body, 'pinned'),
+    unpin: (body) => this.change(body, 'unpinned'),
+    getMessage: ({ conversationId, messageId }) => {
+      const message = this.messages(conversationId).find((known) => known.messageId === messageId);
+      if (!message) throw refusal('MESSAGE_NOT_FOUND');
+      return { message, asOfSeq: String(this.log(conversationId).length) };
+    },
+    listPinned: ({ conversationId }) => ({
+      messages: this.messages(conversationId).filter(({ pinnedByUserId }) => pinnedByUserId),
+      asOfSeq: String(this.log(conversationId).length),
+    }),
+    markDelivered: ({ conversationId, seq }) => ({ position: { conversationId, userId: 'alice', deliveredSeq: seq } }),
+    setTyping: () => ({}),
+    setStatus: ({ status }) => ({ presence: { userId: 'alice', status } }),
+    watchPresence: ({ userIds }) => ({ presences: userIds.map((userId) => ({ userId, status: 'STATUS_ONLINE' })) }),
+    unwatchPresence: () => null,
+    focus: () => null,
+    refreshToken: () => ({}),
+    updateSettings: ({ conversationId, ...changes }) => {
+      const details = this.details.get(conversationId);
+      const settings = { ...details.settings, ...changes };
+      this.details.set(conversationId, { ...details, settings });
+      return { settings };
+    },
   };
 
   openSocket = () => {
@@ -172,6 +198,12 @@ export class FakeGateway {
     return entry;
   }
 
+  /** A change of a message by alice. */
+  change({ conversationId, messageId, emoji, requestId }, kind) {
+    const { seq } = this.append(conversationId, 'alice', { [kind]: { messageId, ...(emoji && { emoji }) } }, requestId);
+    return { message: { messageId }, seq };
+  }
+
   message(entry, log) {
     const { messageId } = entry.body.message;
     const changes = log.map((other) => other.body);
@@ -185,7 +217,28 @@ export class FakeGateway {
       createTime: entry.createTime,
       ...(deleted ? { deleteTime: entry.createTime } : { text: edited?.edited.text ?? entry.body.message.text }),
       ...(edited && { editTime: entry.createTime }),
+      ...(!deleted && { reactions: this.reactions(messageId, log), pinnedByUserId: this.pinnedBy(messageId, log) }),
     };
+  }
+
+  reactions(messageId, log) {
+    const given = new Map();
+    for (const { actorUserId, body } of log) {
+      const { emoji } = [body.reactionAdded, body.reactionRemoved].find((about) => about?.messageId === messageId) ?? {};
+      if (!emoji) continue;
+      const users = given.get(emoji) ?? new Set();
+      if (body.reactionAdded) users.add(actorUserId);
+      else users.delete(actorUserId);
+      given.set(emoji, users);
+    }
+    return [...given]
+      .filter(([, users]) => users.size > 0)
+      .map(([emoji, users]) => ({ emoji, count: users.size, reacted: users.has('alice') }));
+  }
+
+  pinnedBy(messageId, log) {
+    const last = log.findLast(({ body }) => (body.pinned ?? body.unpinned)?.messageId === messageId);
+    return last?.body.pinned ? last.actorUserId : '';
   }
 
   messages(conversationId) {
@@ -233,14 +286,16 @@ export const refusal = (reason, outcome = '', retryAfterMs = 0) => ({
   retryAfterMs,
 });
 
+let lastId = 0;
+
 /** A client on a fake gateway, connected. */
-export async function connected(gateway, { random = 1, getToken = async () => 'token' } = {}) {
+export async function connected(gateway, { random = 1, getToken = async () => 'token', store } = {}) {
   const clock = new FakeClock();
-  let lastId = 0;
   const chat = new ViberChat({
     url: 'ws://test',
     getToken,
     deviceId: 'device',
+    store,
     environment: {
       openSocket: gateway.openSocket,
       now: clock.now,
