@@ -86,7 +86,11 @@ impl Assembled {
 pub(crate) async fn all(config: &Config, shared: &Shared, extra: Router) -> anyhow::Result<Assembled> {
     let clock: SharedClock = Arc::new(SystemClock);
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
-    let verifier = Arc::new(config.verifier(&shared.keys, clock.clone())?);
+    let jwks = config.auth.jwks(&shared.metrics).await?;
+    if let Some(jwks) = &jwks {
+        shared.core.spawn("auth.jwks", jwks.clone().run(shared.core.soft()));
+    }
+    let verifier = Arc::new(config.verifier(&shared.keys, jwks, clock.clone())?);
     let methods = [viberchat_conversation::METHODS, viberchat_message::METHODS, OPEN_METHODS];
     let auth = AuthLayer::new(verifier.clone(), Arc::new(MethodTable::new(&methods)));
 

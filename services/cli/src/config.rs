@@ -1,16 +1,19 @@
 //! The whole configuration: TOML, then `VIBERCHAT__SECTION__KEY`, then flags.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod auth;
 
-use anyhow::{Context as _, bail};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
-use viberchat_kit::auth::{TokenVerifier, VerifierConfig};
+use viberchat_kit::auth::{Jwks, TokenVerifier};
 use viberchat_kit::clock::SharedClock;
-use viberchat_kit::config;
-use viberchat_kit::keys::{Keys, Secret};
+use viberchat_kit::config::{self, ConfigError};
+use viberchat_kit::keys::Keys;
 use viberchat_kit::telemetry::LogFormat;
+
+pub use auth::Auth;
 
 use crate::command::ListenArgs;
 
@@ -61,26 +64,6 @@ pub struct Log {
     pub filter: String,
 }
 
-/// Whose user tokens are taken, besides those that we sign with `keys.tokens`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Auth {
-    /// HS256 secrets of the host application; several while one is being replaced.
-    pub hs256_secrets: Vec<Secret>,
-    /// Claims that name the user; the first one that a token has counts.
-    pub user_id_claims: Vec<String>,
-    /// `iss` that a user token must have.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub issuer: Option<String>,
-    /// `aud` that a user token must have.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub audience: Option<String>,
-    /// Claims that a user token must have, with their values.
-    pub required_claims: BTreeMap<String, String>,
-    /// How far clocks may differ, in milliseconds.
-    pub leeway_ms: u64,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -106,19 +89,6 @@ impl Default for Listen {
 impl Default for Log {
     fn default() -> Self {
         Self { format: LogFormat::Text, filter: "info".into() }
-    }
-}
-
-impl Default for Auth {
-    fn default() -> Self {
-        Self {
-            hs256_secrets: Vec::new(),
-            user_id_claims: vec!["user_id".into(), "sub".into()],
-            issuer: None,
-            audience: None,
-            required_claims: BTreeMap::new(),
-            leeway_ms: 5_000,
-        }
     }
 }
 
@@ -150,19 +120,20 @@ impl Config {
                 admin: listen.admin.as_deref(),
             },
         };
-        let config: Self = config::load(file, flags)?;
-        config.validate()?;
-        Ok(config)
+        Ok(config::load_checked(file, flags, Self::findings)?)
     }
 
-    fn validate(&self) -> anyhow::Result<()> {
-        if let Some(short) = self.keys.as_ref().map(Keys::too_short).filter(|short| !short.is_empty()) {
-            bail!("{}: a key has less than 32 bytes", short.join(", "));
+    /// What is wrong, as `section.key: problem`.
+    pub(crate) fn findings(&self) -> Vec<String> {
+        let short = self.keys.as_ref().map(Keys::too_short).unwrap_or_default();
+        let mut found: Vec<_> = short.iter().map(|key| format!("{key}: has less than 32 bytes")).collect();
+        found.extend(self.auth.findings());
+        found.extend(of_section(self.conversation.validate()));
+        found.extend(of_section(self.message.validate()));
+        if let Err(invalid) = self.gateway.validate() {
+            found.push(format!("gateway.{invalid}"));
         }
-        self.conversation.validate().context("conversation")?;
-        self.message.validate().context("message")?;
-        self.gateway.validate().context("gateway")?;
-        Ok(())
+        found
     }
 
     /// The keys.
@@ -176,16 +147,23 @@ impl Config {
     }
 
     /// Takes the users' tokens as configured, and the services' as signed by `keys`.
-    pub(crate) fn verifier(&self, keys: &Keys, clock: SharedClock) -> anyhow::Result<TokenVerifier> {
-        let config = VerifierConfig {
-            user_secrets: self.auth.hs256_secrets.clone(),
-            user_id_claims: self.auth.user_id_claims.clone(),
-            issuer: self.auth.issuer.clone(),
-            audience: self.auth.audience.clone(),
-            required_claims: self.auth.required_claims.clone(),
-            leeway: Duration::from_millis(self.auth.leeway_ms),
-            service_secrets: keys.token_secrets(),
-        };
-        TokenVerifier::new(config, clock).context("auth")
+    pub(crate) fn verifier(
+        &self,
+        keys: &Keys,
+        jwks: Option<Arc<Jwks>>,
+        clock: SharedClock,
+    ) -> anyhow::Result<TokenVerifier> {
+        TokenVerifier::new(self.auth.verifier_config(keys, jwks), clock).context("auth")
     }
 }
+
+fn of_section(checked: Result<(), ConfigError>) -> Vec<String> {
+    match checked {
+        Ok(()) => Vec::new(),
+        Err(ConfigError::Invalid(findings)) => findings,
+        Err(unreadable) => vec![unreadable.to_string()],
+    }
+}
+
+#[cfg(test)]
+mod tests;

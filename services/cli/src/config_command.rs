@@ -12,6 +12,17 @@ const KEYS_EXAMPLE: &str = "
 # fingerprint = \"base64:…\"
 ";
 
+/// Keys of a section that have no default, below its heading.
+const OPTIONAL_KEYS: &[(&str, &str)] = &[(
+    "[auth]\n",
+    "\
+# The public keys of the host application, RS256, ES256 or EdDSA: a file or an address, and whom to trust for it.
+# jwks_file = \"/etc/viberchat/jwks.json\"
+# jwks_url = \"https://id.example.org/.well-known/jwks.json\"
+# jwks_ca_file = \"/etc/viberchat/ca.pem\"
+",
+)];
+
 pub(crate) fn run(command: &ConfigCommand) -> anyhow::Result<()> {
     match command {
         ConfigCommand::Check(args) => {
@@ -23,12 +34,45 @@ pub(crate) fn run(command: &ConfigCommand) -> anyhow::Result<()> {
             println!(
                 "# Every key with its default. The environment wins over the file: VIBERCHAT__LISTEN__HTTP=0.0.0.0:8080\n"
             );
-            print!("{}{KEYS_EXAMPLE}", toml::to_string(&Config::default())?);
+            print!("{}", example()?);
         }
     }
     Ok(())
 }
 
+fn example() -> anyhow::Result<String> {
+    let mut text = toml::to_string(&Config::default())?;
+    for (heading, keys) in OPTIONAL_KEYS {
+        text = text.replacen(heading, &format!("{heading}{keys}"), 1);
+    }
+    Ok(text + KEYS_EXAMPLE)
+}
+
 fn load(args: &ConfigArgs) -> anyhow::Result<Config> {
     Config::load(args.config.as_deref(), &ListenArgs::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every key, also those that are comments in the example.
+    #[test]
+    fn the_example_is_a_good_configuration_with_every_key() {
+        let text = example().unwrap();
+        let config: Config = toml::from_str(&text).unwrap();
+        assert_eq!(config.findings(), Vec::<String>::new());
+        for key in ["jwks_file", "jwks_url", "jwks_ca_file", "issuer", "token_lifetime_max_s"] {
+            assert!(text.contains(&format!("{key} = ")), "{key}");
+        }
+        let uncommented: String = text
+            .lines()
+            .map(|line| line.strip_prefix("# ").unwrap_or(line))
+            .filter(|line| line.contains(" = ") || line.starts_with('['))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let uncommented = uncommented.replace("base64:…", "base64:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+        let config: Config = toml::from_str(&uncommented).unwrap();
+        assert!(config.keys.is_some() && config.auth.jwks_url.is_some(), "{uncommented}");
+    }
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use figment::providers::{Format as _, Serialized, Toml};
 use figment::value::{Dict, Map, Tag, Value};
 use figment::{Figment, Metadata, Profile, Provider};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What environment variables of the configuration begin with.
 pub const VARIABLE_PREFIX: &str = "VIBERCHAT__";
@@ -49,6 +49,49 @@ where
     load_with(file, variables()?, flags)
 }
 
+/// The same, and checks what results. `check` finds `section.key: what is wrong with it`; each finding gets the origin of
+/// its key.
+///
+/// # Errors
+/// As [`load`], and what `check` finds.
+pub fn load_checked<T>(
+    file: Option<&Path>,
+    flags: impl Serialize,
+    check: impl FnOnce(&T) -> Vec<String>,
+) -> Result<T, ConfigError>
+where
+    T: DeserializeOwned + Serialize + Default,
+{
+    load_checked_with(file, variables()?, flags, check)
+}
+
+fn load_checked_with<T>(
+    file: Option<&Path>,
+    variables: impl IntoIterator<Item = (String, String)>,
+    flags: impl Serialize,
+    check: impl FnOnce(&T) -> Vec<String>,
+) -> Result<T, ConfigError>
+where
+    T: DeserializeOwned + Serialize + Default,
+{
+    let figment = layers::<T>(file, variables, flags)?;
+    let config = figment.extract_lossy().map_err(invalid)?;
+    let findings: Vec<_> = check(&config).into_iter().map(|finding| with_origin(&figment, finding)).collect();
+    if findings.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(findings)) }
+}
+
+/// `gateway.port: must be more than 0 (VIBERCHAT__GATEWAY__PORT)`. Defaults have no origin to go to.
+fn with_origin(figment: &Figment, finding: String) -> String {
+    let key = finding.split_once(": ").map_or("", |(key, _)| key);
+    match figment.find_metadata(key) {
+        Some(metadata) if metadata.name != DEFAULTS => {
+            let path: Vec<_> = key.split('.').map(str::to_owned).collect();
+            format!("{finding} ({})", origin(metadata, &path))
+        }
+        _ => finding,
+    }
+}
+
 /// Our variables. Those of others may hold any bytes.
 fn variables() -> Result<Vec<(String, String)>, ConfigError> {
     let ours = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
@@ -72,14 +115,26 @@ pub fn load_with<T>(
 where
     T: DeserializeOwned + Serialize + Default,
 {
-    let mut figment = Figment::from(Serialized::defaults(T::default()));
+    layers::<T>(file, variables, flags)?.extract_lossy().map_err(invalid)
+}
+
+fn layers<T>(
+    file: Option<&Path>,
+    variables: impl IntoIterator<Item = (String, String)>,
+    flags: impl Serialize,
+) -> Result<Figment, ConfigError>
+where
+    T: Serialize + Default,
+{
+    let defaults = Named { name: DEFAULTS.to_owned(), inner: Serialized::defaults(T::default()) };
+    let mut figment = Figment::from(defaults);
     if let Some(path) = file {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), cause: error.to_string() })?;
         figment = figment.merge(Named { name: path.display().to_string(), inner: Toml::string(&text) });
     }
     let flags = Value::serialize(flags).map_err(invalid)?;
-    figment.merge(Variables::from_all(variables)).merge(Flags(without_empty(flags))).extract_lossy().map_err(invalid)
+    Ok(figment.merge(Variables::from_all(variables)).merge(Flags(without_empty(flags))))
 }
 
 fn invalid(errors: figment::Error) -> ConfigError {
@@ -95,14 +150,19 @@ fn describe(error: &figment::Error) -> String {
     }
     text.push_str(&error.kind.to_string());
     if let Some(metadata) = &error.metadata {
-        let origin = match metadata.name.as_ref() {
-            ENVIRONMENT => variable_name(&error.path),
-            name => name.to_owned(),
-        };
-        text.push_str(&format!(" ({origin})"));
+        text.push_str(&format!(" ({})", origin(metadata, &error.path)));
     }
     text
 }
+
+fn origin(metadata: &Metadata, path: &[String]) -> String {
+    match metadata.name.as_ref() {
+        ENVIRONMENT => variable_name(path),
+        name => name.to_owned(),
+    }
+}
+
+const DEFAULTS: &str = "default";
 
 const ENVIRONMENT: &str = "environment";
 const FLAGS: &str = "command line";
@@ -199,6 +259,23 @@ fn without_empty(value: Value) -> Option<Value> {
         }
         other => Some(other),
     }
+}
+
+/// A list that may be written as one text: `issuer = "a"` and `issuer = ["a", "b"]`.
+///
+/// # Errors
+/// For everything else.
+pub fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a text or a list of texts")]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(text) => vec![text],
+        OneOrMany::Many(texts) => texts,
+    })
 }
 
 #[cfg(test)]

@@ -24,6 +24,24 @@ impl Scope {
     /// All of them.
     pub const ALL: &[Self] = &[Self::ActForUsers, Self::Authorize, Self::Relay, Self::Directory, Self::Admin];
 
+    /// What it allows, for the documentation. [`super::MethodRule`] says the methods.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::ActForUsers => {
+                "Call every method for users in the name of any user, named by the metadata `viberchat-on-behalf-of`. \
+                 What the user may not do, the service may not do for them."
+            }
+            Self::Authorize => {
+                "Ask who is a member of what and who shares a conversation with whom; follow its changes."
+            }
+            Self::Relay => {
+                "Carry entries, changes and positions between the services of a deployment. Not for backends."
+            }
+            Self::Directory => "Push users into the directory, and deactivate them.",
+            Self::Admin => "Operate the installation: look at sessions, disconnect users, drain a gateway.",
+        }
+    }
+
     /// As it stands in tokens and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {

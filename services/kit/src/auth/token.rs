@@ -1,15 +1,23 @@
+mod claims;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde_json::{Map, Value};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode_header};
 
-use super::caller::{Caller, Scope, ScopeSet, ServiceIdentity};
+use super::caller::Caller;
+use super::jwks::Jwks;
 use crate::clock::{SharedClock, Timestamp};
 use crate::error::{Error, Reason, Result};
 use crate::id::UserId;
 use crate::keys::Secret;
+
+pub(crate) use claims::is_service_name;
+use claims::{
+    Claims, audience_matches, check_token_type, is_text, refused, service_caller, text_claim, time_claim, user_id,
+};
 
 /// Clock skew at most that a deployment may allow.
 pub const LEEWAY_MAX: Duration = Duration::from_secs(60);
@@ -24,23 +32,24 @@ pub(crate) const SERVICE_PREFIX: &str = "service:";
 pub(crate) const TOKEN_TYPE_ACCESS: &str = "access";
 
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
-const SERVICE_NAME_BYTES_MAX: usize = 64;
-/// Integers beyond it are not exact in JavaScript, so two of them may be the same user to a host application.
-const USER_NUMBER_MAX: i64 = 1 << 53;
 
 /// How tokens are verified.
 #[derive(Clone, Debug)]
 pub struct VerifierConfig {
     /// HS256 secrets of the host application, for its users.
     pub user_secrets: Vec<Secret>,
+    /// Public keys of the host application, for its users: RS256, ES256 and EdDSA.
+    pub jwks: Option<Arc<Jwks>>,
     /// Claims that may hold the user id; the first one that the token has counts.
     pub user_id_claims: Vec<String>,
-    /// What `iss` of a user token has to be.
-    pub issuer: Option<String>,
-    /// What `aud` of a user token has to be or contain. `None`: a token that names an audience is refused.
-    pub audience: Option<String>,
+    /// One of them has to be `iss` of a user token. Empty: any, or none.
+    pub issuers: Vec<String>,
+    /// One of them has to be `aud` of a user token, or in it. Empty: a token that names an audience is refused.
+    pub audiences: Vec<String>,
     /// Claims that a user token has to have, with these values.
     pub required_claims: BTreeMap<String, String>,
+    /// How long a user token may be good in all, from `iat`, or from now where it has none. `None`: as long as it says.
+    pub token_lifetime_max: Option<Duration>,
     /// Clock skew that is tolerated, at most [`LEEWAY_MAX`].
     pub leeway: Duration,
     /// Our own secrets (`keys.tokens`, the present and the previous one).
@@ -51,10 +60,12 @@ impl Default for VerifierConfig {
     fn default() -> Self {
         Self {
             user_secrets: Vec::new(),
+            jwks: None,
             user_id_claims: vec!["user_id".to_owned(), "sub".to_owned()],
-            issuer: None,
-            audience: None,
+            issuers: Vec::new(),
+            audiences: Vec::new(),
             required_claims: BTreeMap::new(),
+            token_lifetime_max: None,
             leeway: Duration::from_secs(5),
             service_secrets: Vec::new(),
         }
@@ -70,6 +81,9 @@ pub enum InvalidVerifier {
     /// One secret for both: whoever signs user tokens could make services.
     #[error("a secret of the host application is also one of keys.tokens")]
     SharedSecret,
+    /// An empty issuer or audience, which a token without one would not match.
+    #[error("an issuer or audience is empty")]
+    EmptyName,
     /// No claim to take the user id from.
     #[error("no claim is named to take the user id from")]
     NoUserIdClaim,
@@ -87,16 +101,15 @@ pub struct VerifiedToken {
 /// Verifies the tokens of users and services.
 ///
 /// Signed with one of `service_secrets`: `aud = viberchat` and `sub = service:<name>` make a service,
-/// `aud = viberchat-user` and `sub = <user id>` a user. Signed with one of `user_secrets`: always a user.
+/// `aud = viberchat-user` and `sub = <user id>` a user. Signed with one of `user_secrets`, or a key of `jwks`: always a
+/// user. HS256 is only ever checked with secrets and the others only with public keys, each with its one algorithm, so
+/// that no public key can be passed off as a secret.
 pub struct TokenVerifier {
     config: VerifierConfig,
     user_keys: Vec<DecodingKey>,
     own_keys: Vec<DecodingKey>,
-    validation: Validation,
     clock: SharedClock,
 }
-
-type Claims = Map<String, Value>;
 
 impl TokenVerifier {
     /// Verifies by this clock.
@@ -113,48 +126,56 @@ impl TokenVerifier {
         if config.user_id_claims.is_empty() {
             return Err(InvalidVerifier::NoUserIdClaim);
         }
+        if config.issuers.iter().chain(&config.audiences).any(String::is_empty) {
+            return Err(InvalidVerifier::EmptyName);
+        }
         let keys = |secrets: &[Secret]| secrets.iter().map(|s| DecodingKey::from_secret(s.as_bytes())).collect();
-        Ok(Self {
-            user_keys: keys(&config.user_secrets),
-            own_keys: keys(&config.service_secrets),
-            config,
-            validation: signature_only(),
-            clock,
-        })
+        Ok(Self { user_keys: keys(&config.user_secrets), own_keys: keys(&config.service_secrets), config, clock })
     }
 
     /// Says who a token makes its bearer.
     ///
     /// # Errors
-    /// `TOKEN_EXPIRED` when it was good once, else `UNAUTHENTICATED`.
+    /// `TOKEN_EXPIRED` when it was good once, `STORE_UNAVAILABLE` while its key is being looked for, else
+    /// `UNAUTHENTICATED`.
     pub fn verify(&self, token: &str) -> Result<VerifiedToken> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(refused("the token is longer than 8 KiB"));
         }
-        if let Some(claims) = self.claims_signed_by(&self.own_keys, token)? {
-            return self.accept(&claims, Self::own_caller(&claims)?);
+        // No header says `none`: the type has no such algorithm.
+        let header = decode_header(token).map_err(|_| refused("the token is not a JWT signed as configured"))?;
+        if header.crit.is_some() {
+            return Err(refused("the token has critical extensions"));
         }
-        if let Some(claims) = self.claims_signed_by(&self.user_keys, token)? {
-            return self.accept(&claims, self.user_caller(&claims)?);
+        match (header.alg, &self.config.jwks) {
+            (Algorithm::HS256, _) => self.verify_by_secrets(token),
+            (algorithm @ (Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA), Some(jwks)) => {
+                let claims = jwks.with_key(header.kid.as_deref(), algorithm, |public| {
+                    claims_signed_by(public.key(), algorithm, token)?.ok_or_else(unknown_key)
+                })?;
+                self.accept_user(&claims)
+            }
+            _ => Err(refused("the algorithm of the token is not taken here")),
         }
-        Err(refused("the token is not signed by a known key"))
+    }
+
+    fn verify_by_secrets(&self, token: &str) -> Result<VerifiedToken> {
+        for key in &self.own_keys {
+            if let Some(claims) = claims_signed_by(key, Algorithm::HS256, token)? {
+                return self.accept(&claims, Self::own_caller(&claims)?);
+            }
+        }
+        for key in &self.user_keys {
+            if let Some(claims) = claims_signed_by(key, Algorithm::HS256, token)? {
+                return self.accept_user(&claims);
+            }
+        }
+        Err(unknown_key())
     }
 
     /// Time until [`TokenVerifier::verify`] refuses the token.
     pub fn time_left(&self, token: &VerifiedToken) -> Duration {
         token.expires_at.since(self.clock.now())
-    }
-
-    fn claims_signed_by(&self, keys: &[DecodingKey], token: &str) -> Result<Option<Claims>> {
-        for key in keys {
-            match jsonwebtoken::decode::<Claims>(token, key, &self.validation) {
-                Ok(data) if data.header.crit.is_some() => return Err(refused("the token has critical extensions")),
-                Ok(data) => return Ok(Some(data.claims)),
-                Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => {}
-                Err(_) => return Err(refused("the token is not a JWT signed with HS256")),
-            }
-        }
-        Ok(None)
     }
 
     fn accept(&self, claims: &Claims, caller: Caller) -> Result<VerifiedToken> {
@@ -173,6 +194,18 @@ impl TokenVerifier {
         Ok(VerifiedToken { caller, expires_at })
     }
 
+    fn accept_user(&self, claims: &Claims) -> Result<VerifiedToken> {
+        let verified = self.accept(claims, self.user_caller(claims)?)?;
+        let Some(lifetime_max) = self.config.token_lifetime_max else { return Ok(verified) };
+        // A token that says that it comes from the future does not live longer by it.
+        let now = self.clock.now();
+        let issued_at = time_claim(claims, "iat")?.map_or(now, |issued_at| issued_at.min(now));
+        if verified.expires_at.since(issued_at) > lifetime_max.saturating_add(self.config.leeway) {
+            return Err(refused("the token is good for longer than allowed"));
+        }
+        Ok(verified)
+    }
+
     fn own_caller(claims: &Claims) -> Result<Caller> {
         let subject = text_claim(claims, "sub").ok_or_else(|| refused("the token has no sub"))?;
         match text_claim(claims, "aud") {
@@ -183,12 +216,11 @@ impl TokenVerifier {
     }
 
     fn user_caller(&self, claims: &Claims) -> Result<Caller> {
-        if let Some(issuer) = &self.config.issuer
-            && text_claim(claims, "iss") != Some(issuer)
-        {
+        let issuers = &self.config.issuers;
+        if !issuers.is_empty() && !text_claim(claims, "iss").is_some_and(|iss| issuers.iter().any(|name| name == iss)) {
             return Err(refused("the token is of another issuer"));
         }
-        if !audience_matches(claims.get("aud"), self.config.audience.as_deref()) {
+        if !audience_matches(claims.get("aud"), &self.config.audiences) {
             return Err(refused("the token is for another audience"));
         }
         for (name, wanted) in &self.config.required_claims {
@@ -201,9 +233,22 @@ impl TokenVerifier {
     }
 }
 
+/// `None`: this key did not sign it.
+fn claims_signed_by(key: &DecodingKey, algorithm: Algorithm, token: &str) -> Result<Option<Claims>> {
+    match jsonwebtoken::decode::<Claims>(token, key, &signature_only(algorithm)) {
+        Ok(data) => Ok(Some(data.claims)),
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => Ok(None),
+        Err(_) => Err(refused("the token is not a JWT signed as configured")),
+    }
+}
+
+fn unknown_key() -> Error {
+    refused("the token is not signed by a known key")
+}
+
 /// Times are checked against the clock that was given, audiences by the rules above.
-fn signature_only() -> Validation {
-    let mut validation = Validation::new(Algorithm::HS256);
+fn signature_only(algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
     validation.validate_nbf = false;
@@ -211,86 +256,7 @@ fn signature_only() -> Validation {
     validation
 }
 
-fn refused(message: &str) -> Error {
-    Error::new(Reason::Unauthenticated, message)
-}
-
-fn text_claim<'a>(claims: &'a Claims, name: &str) -> Option<&'a str> {
-    claims.get(name).and_then(Value::as_str)
-}
-
-/// A refresh token is for the host application only, whatever else it says.
-fn check_token_type(claims: &Claims) -> Result<()> {
-    match claims.get("token_type") {
-        None => Ok(()),
-        Some(Value::String(kind)) if kind == TOKEN_TYPE_ACCESS => Ok(()),
-        Some(_) => Err(refused("the token is not an access token")),
-    }
-}
-
-/// A NumericDate (RFC 7519): seconds, possibly with a fraction.
-fn time_claim(claims: &Claims, name: &str) -> Result<Option<Timestamp>> {
-    let Some(value) = claims.get(name) else { return Ok(None) };
-    let millis = match value.as_i64() {
-        Some(seconds) => seconds.saturating_mul(1_000),
-        None => match value.as_f64() {
-            // The cast saturates.
-            Some(seconds) if seconds.is_finite() => (seconds * 1_000.0) as i64,
-            _ => return Err(refused("a time of the token is no number")),
-        },
-    };
-    Ok(Some(Timestamp::from_millis(millis)))
-}
-
-fn service_caller(subject: &str, claims: &Claims) -> Result<Caller> {
-    let name = subject.strip_prefix(SERVICE_PREFIX).ok_or_else(|| refused("sub names no service"))?;
-    if !is_service_name(name) {
-        return Err(refused("sub names no service"));
-    }
-    // A scope of a later release gives nothing here.
-    let scopes: ScopeSet = text_claim(claims, "scope")
-        .unwrap_or_default()
-        .split_ascii_whitespace()
-        .filter_map(|scope| scope.parse::<Scope>().ok())
-        .collect();
-    Ok(Caller::Service { identity: ServiceIdentity { name: name.into(), scopes }, on_behalf_of: None })
-}
-
-/// Lower-case letters, digits, `-`, `_` and `.`: it is stored, logged and compared.
-pub(crate) fn is_service_name(name: &str) -> bool {
-    (1..=SERVICE_NAME_BYTES_MAX).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'))
-}
-
-fn audience_matches(claim: Option<&Value>, wanted: Option<&str>) -> bool {
-    match (claim, wanted) {
-        (None, None) => true,
-        (Some(Value::String(audience)), Some(wanted)) => audience == wanted,
-        (Some(Value::Array(audiences)), Some(wanted)) => audiences.iter().any(|audience| audience == wanted),
-        _ => false,
-    }
-}
-
-fn is_text(value: &Value, wanted: &str) -> bool {
-    match value {
-        Value::String(text) => text == wanted,
-        Value::Number(number) => number.to_string() == wanted,
-        Value::Bool(truth) => truth.to_string() == wanted,
-        _ => false,
-    }
-}
-
-/// A string, or an integer in its one canonical spelling: 7.0 or 7e0 would be a second name for user 7.
-fn user_id(claim: &Value) -> Option<UserId> {
-    match claim {
-        Value::String(text) => UserId::parse(text).ok(),
-        Value::Number(number) => {
-            let number = number.as_i64().filter(|n| (-USER_NUMBER_MAX..=USER_NUMBER_MAX).contains(n))?;
-            UserId::parse(number.to_string()).ok()
-        }
-        _ => None,
-    }
-}
-
+#[cfg(test)]
+mod public_key_tests;
 #[cfg(test)]
 mod tests;

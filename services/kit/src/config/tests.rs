@@ -1,7 +1,5 @@
 use std::io::Write as _;
 
-use serde::Deserialize;
-
 use super::*;
 use crate::keys::Secret;
 
@@ -21,6 +19,8 @@ struct Gateway {
     ratio: f64,
     limit: Option<u64>,
     claims: Vec<String>,
+    #[serde(deserialize_with = "one_or_many")]
+    issuer: Vec<String>,
     idle_timeout_ms: u64,
 }
 
@@ -32,7 +32,15 @@ impl Default for Settings {
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { port: 1, open: false, ratio: 0.5, limit: None, claims: vec!["sub".to_owned()], idle_timeout_ms: 100 }
+        Self {
+            port: 1,
+            open: false,
+            ratio: 0.5,
+            limit: None,
+            claims: vec!["sub".to_owned()],
+            issuer: Vec::new(),
+            idle_timeout_ms: 100,
+        }
     }
 }
 
@@ -163,4 +171,39 @@ fn a_file_that_is_not_there_is_refused_with_its_name() {
 fn a_section_and_a_value_of_one_name_do_not_panic() {
     let variables = [("VIBERCHAT__GATEWAY", "x"), ("VIBERCHAT__GATEWAY__PORT", "1")];
     assert!(from_variables(&variables).is_err());
+}
+
+#[test]
+fn what_a_check_finds_is_named_with_its_origin() {
+    let file = file("[gateway]\nidle_timeout_ms = 3");
+    let variables = [("VIBERCHAT__GATEWAY__PORT".to_owned(), "0".to_owned())];
+    let check = |settings: &Settings| {
+        assert_eq!(settings.gateway.port, 0);
+        ["gateway.port: is 0", "gateway.idle_timeout_ms: is 3", "gateway.ratio: is odd", "no key at all"]
+            .map(str::to_owned)
+            .to_vec()
+    };
+    let found = finding(load_checked_with(Some(file.path()), variables, Flags::default(), check));
+    let expected = [
+        "gateway.port: is 0 (VIBERCHAT__GATEWAY__PORT)".to_owned(),
+        format!("gateway.idle_timeout_ms: is 3 ({})", file.path().display()),
+        "gateway.ratio: is odd".to_owned(),
+        "no key at all".to_owned(),
+    ];
+    assert_eq!(found.lines().collect::<Vec<_>>(), expected);
+    let fine = load_checked_with::<Settings>(None, [], Flags::default(), |_| Vec::new());
+    assert_eq!(fine, Ok(Settings::default()));
+}
+
+#[test]
+fn a_list_may_be_written_as_one_text() {
+    let issuer = |text: &str| from_file(&format!("[gateway]\nissuer = {text}")).map(|settings| settings.gateway.issuer);
+    assert_eq!(issuer("'a b'"), Ok(vec!["a b".to_owned()]));
+    assert_eq!(issuer("['a', 'b']"), Ok(vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(issuer("[]"), Ok(vec![]));
+    let of_variable = |text| from_variables(&[("VIBERCHAT__GATEWAY__ISSUER", text)]).unwrap().gateway.issuer;
+    assert_eq!(of_variable("a"), ["a"]);
+    assert_eq!(of_variable("[\"a\", \"b\"]"), ["a", "b"]);
+    let found = finding(issuer("{ a = 1 }"));
+    assert!(found.contains("gateway.issuer") && found.contains("list of texts"), "{found}");
 }

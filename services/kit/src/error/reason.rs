@@ -102,6 +102,8 @@ reasons! {
         "There is no such conversation, or the caller is no member of it."
     MessageNotFound "MESSAGE_NOT_FOUND" NotFound Rejected FINAL
         "There is no such message in the conversation, or the caller may not see it."
+    SessionNotFound "SESSION_NOT_FOUND" NotFound NotAttempted FINAL
+        "There is no such session at this gateway."
     UserNotFound "USER_NOT_FOUND" NotFound Rejected FINAL
         "There is no such user."
     MemberExists "MEMBER_EXISTS" AlreadyExists Rejected FINAL

@@ -2,25 +2,26 @@ use std::sync::Arc;
 
 use jsonwebtoken::{EncodingKey, Header};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::auth::TokenSigner;
+use crate::auth::caller::ScopeSet;
+use crate::auth::{Scope, ServiceIdentity, TokenSigner};
 use crate::clock::ManualClock;
 
-const NOW_S: i64 = 1_800_000_000;
-const HOST: &[u8] = b"the secret of the host application";
+pub(super) const NOW_S: i64 = 1_800_000_000;
+pub(super) const HOST: &[u8] = b"the secret of the host application";
 const OURS: &[u8] = b"the secret in keys.tokens of ours!";
 
 fn secret(bytes: &[u8]) -> Secret {
     Secret::new(bytes).unwrap()
 }
 
-fn clock() -> Arc<ManualClock> {
+pub(super) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(Timestamp::from_millis(NOW_S * 1_000)))
 }
 
-fn config() -> VerifierConfig {
+pub(super) fn config() -> VerifierConfig {
     VerifierConfig {
         user_secrets: vec![secret(HOST)],
         service_secrets: vec![secret(OURS)],
@@ -37,7 +38,7 @@ fn sign_with(header: &Header, key: &[u8], claims: &Value) -> String {
     jsonwebtoken::encode(header, claims, &EncodingKey::from_secret(key)).unwrap()
 }
 
-fn sign(key: &[u8], claims: impl std::borrow::Borrow<Value>) -> String {
+pub(super) fn sign(key: &[u8], claims: impl std::borrow::Borrow<Value>) -> String {
     sign_with(&Header::new(Algorithm::HS256), key, claims.borrow())
 }
 
@@ -45,15 +46,15 @@ fn host(claims: impl std::borrow::Borrow<Value>) -> String {
     sign(HOST, claims)
 }
 
-fn user(id: &str) -> Caller {
+pub(super) fn user(id: &str) -> Caller {
     Caller::User(UserId::parse(id).unwrap())
 }
 
-fn caller(verifier: &TokenVerifier, token: &str) -> Result<Caller> {
+pub(super) fn caller(verifier: &TokenVerifier, token: &str) -> Result<Caller> {
     verifier.verify(token).map(|verified| verified.caller)
 }
 
-fn refused(verifier: &TokenVerifier, token: &str) -> bool {
+pub(super) fn refused(verifier: &TokenVerifier, token: &str) -> bool {
     matches!(verifier.verify(token), Err(error) if error.reason == Reason::Unauthenticated)
 }
 
@@ -94,9 +95,13 @@ fn numbers_are_user_ids_in_their_canonical_spelling_only() {
 
 /// For payloads that a JSON library would not write.
 fn sign_raw(key: &[u8], payload: &str) -> String {
+    sign_raw_with(&json!({"alg": "HS256", "typ": "JWT"}), key, payload)
+}
+
+pub(super) fn sign_raw_with(header: &Value, key: &[u8], payload: &str) -> String {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+    let header = URL_SAFE_NO_PAD.encode(header.to_string());
     let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
     let key = EncodingKey::from_secret(key);
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
@@ -133,6 +138,26 @@ fn a_token_without_a_good_exp_is_refused() {
         assert_eq!(verifier().verify(&token).unwrap_err().reason, Reason::TokenExpired, "{exp}");
     }
     assert!(verifier().verify(&host(json!({"user_id": "u1", "exp": i64::MAX}))).is_ok(), "no overflow");
+}
+
+#[test]
+fn a_token_that_is_good_for_too_long_is_refused() {
+    let lifetime = |seconds| VerifierConfig { token_lifetime_max: Some(Duration::from_secs(seconds)), ..config() };
+    let verifier = TokenVerifier::new(lifetime(3_600), clock()).unwrap();
+    let token = |iat: Value, exp: i64| host(json!({"user_id": "u1", "iat": iat, "exp": NOW_S + exp}));
+    assert!(verifier.verify(&token(json!(NOW_S), 3_600)).is_ok());
+    assert!(refused(&verifier, &token(json!(NOW_S), 3_601)));
+    assert!(verifier.verify(&token(json!(NOW_S - 3_590), 10)).is_ok());
+    assert!(refused(&verifier, &token(json!(NOW_S - 3_591), 10)), "its last seconds count, too");
+    assert!(refused(&verifier, &token(json!(NOW_S + 100_000), 3_601)), "from the future");
+    assert!(refused(&verifier, &token(json!("yesterday"), 10)));
+    let without_iat = |exp: i64| host(json!({"user_id": "u1", "exp": NOW_S + exp}));
+    assert!(verifier.verify(&without_iat(3_600)).is_ok());
+    assert!(refused(&verifier, &without_iat(3_601)));
+    let minute = TokenVerifier::new(lifetime(60), clock()).unwrap();
+    let ours =
+        TokenSigner::new(&secret(OURS), clock()).sign_user(&UserId::parse("u").unwrap(), Duration::from_secs(3_600));
+    assert!(minute.verify(&ours.unwrap()).is_ok(), "what we signed ourselves is good for as long as we said");
 }
 
 #[test]
@@ -196,8 +221,8 @@ fn critical_extensions_are_refused() {
 fn a_token_of_the_host_application_never_makes_a_service() {
     let claims = json!({"sub": "service:gateway", "aud": "viberchat", "scope": "admin", "exp": NOW_S + 60});
     assert!(refused(&verifier(), &host(claims)));
-    let audience = Some("viberchat".to_owned());
-    let careless = TokenVerifier::new(VerifierConfig { audience, ..config() }, clock()).unwrap();
+    let audiences = vec!["viberchat".to_owned()];
+    let careless = TokenVerifier::new(VerifierConfig { audiences, ..config() }, clock()).unwrap();
     let claims = json!({"sub": "service:gateway", "aud": "viberchat", "scope": "admin", "exp": NOW_S + 60});
     assert_eq!(caller(&careless, &host(claims)), Ok(user("service:gateway")), "a strange name, still a user");
 }
@@ -273,8 +298,8 @@ fn a_previous_key_is_taken_while_it_is_configured() {
 #[test]
 fn issuer_audience_and_required_claims_are_checked() {
     let config = VerifierConfig {
-        issuer: Some("app".to_owned()),
-        audience: Some("chat".to_owned()),
+        issuers: vec!["other app".to_owned(), "app".to_owned()],
+        audiences: vec!["chat".to_owned(), "chat 2".to_owned()],
         required_claims: [("tier".to_owned(), "gold".to_owned()), ("v".to_owned(), "2".to_owned())].into(),
         ..config()
     };
@@ -316,6 +341,10 @@ fn a_verifier_that_would_mix_users_and_services_is_refused() {
     assert_eq!(refusal(lax), Some(InvalidVerifier::LeewayTooLong));
     let nameless = VerifierConfig { user_id_claims: Vec::new(), ..config() };
     assert_eq!(refusal(nameless), Some(InvalidVerifier::NoUserIdClaim));
+    for (issuers, audiences) in [(vec![String::new()], vec![]), (vec![], vec!["a".to_owned(), String::new()])] {
+        let empty = VerifierConfig { issuers, audiences, ..config() };
+        assert_eq!(refusal(empty), Some(InvalidVerifier::EmptyName));
+    }
     assert_eq!(refusal(VerifierConfig::default()), None);
 }
 
