@@ -17,6 +17,8 @@ pub(crate) enum Close {
     BadToken,
     /// The user has too many sessions; the oldest goes.
     Replaced,
+    /// An operator disconnected the user.
+    Kicked,
     /// Too many frames that are none, or no hello.
     ProtocolError,
     /// The client said good-bye.
@@ -33,7 +35,7 @@ impl Close {
             Self::SlowConsumer => 4008,
             Self::TokenExpired => 4010,
             Self::BadToken => 4501,
-            Self::Replaced => 4503,
+            Self::Replaced | Self::Kicked => 4503,
             Self::ProtocolError => 4504,
         }
     }
@@ -48,6 +50,7 @@ impl Close {
             Self::TokenExpired => "token expired",
             Self::BadToken => "bad token",
             Self::Replaced => "too many sessions",
+            Self::Kicked => "disconnected by the operator",
             Self::ProtocolError => "protocol error",
         }
     }

@@ -48,6 +48,18 @@ pub struct Config {
     pub sends_per_second_max: u32,
     /// Sends of one user that may come at once.
     pub sends_burst_max: u32,
+    /// Frames of one session that set typing, status, focus, watched users or a newer token, a second; 0: no limit.
+    pub signals_per_second_max: u32,
+    /// Such frames that may come at once.
+    pub signals_burst_max: u32,
+    /// Users whose presence one session may follow.
+    pub watched_users_max: u32,
+    /// Sessions whose hello or resume is served at the same time; others wait for their turn.
+    pub handshakes_max: u32,
+    /// Sockets that may wait for their turn, or have not said hello. One more is refused with 503.
+    pub handshakes_waiting_max: u32,
+    /// A slow resume gives its turn to the next one after this long, and goes on.
+    pub handshake_turn_ms: u32,
     /// How long a call to a service may take when the client says nothing else.
     pub call_timeout_ms: u32,
     /// How long before its end a token is announced to expire.
@@ -83,6 +95,12 @@ impl Default for Config {
             pump_entries_max: 50,
             sends_per_second_max: 50,
             sends_burst_max: 100,
+            signals_per_second_max: 10,
+            signals_burst_max: 50,
+            watched_users_max: 500,
+            handshakes_max: 256,
+            handshakes_waiting_max: 10_000,
+            handshake_turn_ms: 2_000,
             call_timeout_ms: 5_000,
             token_notice_ms: 60_000,
             drain_ms: 5_000,
@@ -110,18 +128,22 @@ impl Config {
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         for (key, value) in self.counts() {
             // Without a limit for sends, its burst means nothing.
-            let may_be_zero = matches!(key, "sends_per_second_max" | "drain_ms" | "linger_ms" | "token_notice_ms");
+            let may_be_zero = matches!(
+                key,
+                "sends_per_second_max" | "signals_per_second_max" | "drain_ms" | "linger_ms" | "token_notice_ms"
+            );
             if value == 0 && !may_be_zero {
                 return Err(InvalidConfig { key, problem: "must be more than 0" });
             }
         }
-        let ordered: [(&'static str, bool, &'static str); 6] = [
+        let ordered: [(&'static str, bool, &'static str); 7] = [
             ("silence_ms_max", self.silence_ms_max >= 2 * self.heartbeat_ms, "must be at least two heartbeats"),
             ("heartbeat_ms", self.heartbeat_ms >= 100, "must be at least 100"),
             ("frame_bytes_max", self.frame_bytes_max >= 16 * 1024, "must be at least 16384"),
             ("page_bytes_max", self.page_bytes_max >= 128 * 1024, "must be at least 131072: the longest message"),
             ("pump_entries_max", self.pump_entries_max <= 200, "must be at most 200, the service's page"),
             ("sends_burst_max", self.sends_burst_max >= self.sends_per_second_max, "must be at least the rate"),
+            ("signals_burst_max", self.signals_burst_max >= self.signals_per_second_max, "must be at least the rate"),
         ];
         for (key, holds, problem) in ordered {
             if !holds {
@@ -137,7 +159,7 @@ impl Config {
         Ok(())
     }
 
-    fn counts(&self) -> [(&'static str, u32); 24] {
+    fn counts(&self) -> [(&'static str, u32); 30] {
         [
             ("connections_max", self.connections_max),
             ("user_sessions_max", self.user_sessions_max),
@@ -158,6 +180,12 @@ impl Config {
             ("pump_entries_max", self.pump_entries_max),
             ("sends_per_second_max", self.sends_per_second_max),
             ("sends_burst_max", self.sends_burst_max),
+            ("signals_per_second_max", self.signals_per_second_max),
+            ("signals_burst_max", self.signals_burst_max),
+            ("watched_users_max", self.watched_users_max),
+            ("handshakes_max", self.handshakes_max),
+            ("handshakes_waiting_max", self.handshakes_waiting_max),
+            ("handshake_turn_ms", self.handshake_turn_ms),
             ("call_timeout_ms", self.call_timeout_ms),
             ("token_notice_ms", self.token_notice_ms),
             ("drain_ms", self.drain_ms),

@@ -1,10 +1,12 @@
 //! Stopping, in order.
 //!
-//! 1. The soft token: no connection is accepted any more, no request becomes a socket.
+//! 1. The soft token: no connection is accepted any more, no request becomes a socket. When an operator asks for a drain,
+//!    the process goes on, but takes no socket either.
 //! 2. Each session is told `goaway`, with a time to come back that spreads the clients over the window.
 //! 3. Over the window the sessions are closed one by one (4001). One that is being closed reads nothing more, and ends
 //!    when what it has under way is answered and written.
-//! 4. When the last session is gone, the streams to the services end. The hard token ends everything that is left.
+//! 4. When the last session is gone, and the process stops, the streams to the services end. The hard token ends
+//!    everything that is left.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,17 +25,35 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Steps of the window.
 const STEP: Duration = Duration::from_millis(20);
 
-/// Waits for the soft stop, then takes all sessions down and cancels `streams`.
+/// Waits for the soft stop, or until an operator asks; then takes all sessions down. With the soft stop cancels `streams`.
 pub(crate) async fn run(gateway: Arc<Gateway>, streams: CancellationToken) {
-    gateway.lifecycle.soft().cancelled().await;
-    let hard = gateway.lifecycle.hard();
+    let (soft, hard) = (gateway.lifecycle.soft(), gateway.lifecycle.hard());
+    let drain = async {
+        soft.run_until_cancelled(gateway.draining.cancelled()).await;
+        close_all(&gateway).await;
+        soft.cancelled().await;
+        // Nobody came meanwhile, unless they were already on their way.
+        if gateway.metrics.sockets.get() > 0 {
+            close_all(&gateway).await;
+        }
+    };
     // Cancel safe: at the hard stop everything is dropped anyway.
-    let drained = hard.run_until_cancelled(close_all(&gateway)).await;
-    if drained.is_none() {
+    if hard.run_until_cancelled(drain).await.is_none() {
         // Sockets ask for the hard stop when their time has come: it has.
         gateway.wheel.members().iter().for_each(|member| member.set_due());
     }
     streams.cancel();
+}
+
+/// An operator asks for a drain. Returns how many sessions there are to be told.
+pub(crate) fn begin(gateway: &Gateway) -> usize {
+    gateway.draining.cancel();
+    usize::try_from(gateway.metrics.sockets.get()).unwrap_or(0)
+}
+
+/// Whether no socket is taken any more.
+pub(crate) fn is_draining(gateway: &Gateway) -> bool {
+    gateway.draining.is_cancelled() || gateway.lifecycle.soft().is_cancelled()
 }
 
 async fn close_all(gateway: &Gateway) {

@@ -2,18 +2,25 @@
 //!
 //! Map: `topic` is a conversation with its followers; `user` a user with their conversations and sessions; `member` a
 //! session where others reach it; `wishes` what is to be followed upstream; `memberships` keeps users' conversations as
-//! the conversation service says; `deliver` brings entries and positions to the sessions.
+//! the conversation service says; `deliver` brings entries to the sessions, as far as the `view` of their user allows;
+//! `soft` brings positions, typing and presence, which `watches` asks for; `sessions` lists them all.
 //!
 //! Invariants:
 //! - Locks are taken in the order registry maps, topic, user, session; none is held across an await.
 //! - A topic's head moves before its entry is given to any session, so a session that begins at the head misses nothing.
 //! - A user follows what the last snapshot and the changes since say, and nothing else.
+//! - An entry that is not known to be visible to a user is never pushed to them: their session reads it from the log.
+//! - Only a session whose user follows a topic focuses it.
 
 mod deliver;
 mod member;
 mod memberships;
+mod sessions;
+mod soft;
 mod topic;
 mod user;
+mod view;
+mod watches;
 mod wishes;
 
 use std::collections::{HashMap, VecDeque};
@@ -24,9 +31,11 @@ use parking_lot::Mutex;
 use tokio::time::{Duration, Instant};
 use viberchat_kit::id::{ConversationId, UserId};
 
+pub(crate) use deliver::{Question, Questions};
 pub(crate) use member::Member;
 pub(crate) use topic::{Slot, Topic};
 pub(crate) use user::User;
+pub(crate) use watches::{Asked, Waiting, Watches, unavailable as presence_unavailable};
 pub(crate) use wishes::{Wish, Wishes};
 
 use crate::close::Close;
@@ -43,6 +52,12 @@ pub(crate) struct Registry {
     pub(crate) user_wishes: Wishes<UserId>,
     /// Read by the task of the Subscribe stream.
     pub(crate) topic_wishes: Wishes<ConversationId>,
+    /// Read by the task of the WatchTyping stream.
+    pub(crate) typing_wishes: Wishes<ConversationId>,
+    /// Read by the task of the Watch stream.
+    pub(crate) watches: Watches,
+    /// Read by the task that asks what users may see.
+    pub(crate) questions: Questions,
     /// Whether memberships are known to hold. Written by the task of the WatchMemberships stream.
     is_trusted: AtomicBool,
 }
@@ -56,6 +71,9 @@ impl Default for Registry {
             idle_topics: Mutex::default(),
             user_wishes: Wishes::default(),
             topic_wishes: Wishes::default(),
+            typing_wishes: Wishes::default(),
+            watches: Watches::default(),
+            questions: Questions::default(),
             is_trusted: AtomicBool::new(true),
         }
     }
@@ -89,6 +107,7 @@ impl Registry {
 
     /// Takes a session away.
     pub(crate) fn leave(&self, user: &Arc<User>, member: &Arc<Member>, now: Instant) {
+        self.end_soft(user, member);
         let mut state = user.state();
         state.sessions.retain(|other| !Arc::ptr_eq(other, member));
         if state.sessions.is_empty() && state.idle_since.is_none() {
@@ -115,6 +134,9 @@ impl Registry {
             let mut topics = self.topics.lock();
             if topic.followers().idle_since == Some(since) && topics.remove(&topic.conversation()).is_some() {
                 self.topic_wishes.remove(topic.conversation());
+                if topic.is_direct() {
+                    self.typing_wishes.remove(topic.conversation());
+                }
             }
         }
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use viberchat_kit::auth::{Caller, TokenVerifier, VerifiedToken};
 use viberchat_kit::clock::SharedClock;
 use viberchat_kit::error::{Error, Outcome, Reason, Result};
@@ -12,13 +12,15 @@ use viberchat_kit::id::{SharedEntropy, UserId};
 use viberchat_kit::lifecycle;
 use viberchat_proto::gateway::v1::{Hello, Limits, Welcome};
 
+use crate::admission::Admission;
 use crate::config::Config;
 use crate::fanout::Registry;
-use crate::frames::{self, Answer};
+use crate::frames::{self, Answer, ServerFrame};
 use crate::metrics::GatewayMetrics;
 use crate::rate::SendRate;
-use crate::session::RESUME_PART_CURSORS_MAX;
+use crate::session::{Identity, RESUME_PART_CURSORS_MAX};
 use crate::upstream::Upstream;
+use crate::upstream::attach::Reports;
 use crate::upstream::sends::Sends;
 use crate::wheel::Wheel;
 
@@ -44,19 +46,24 @@ pub(crate) struct Gateway {
     pub(crate) entropy: SharedEntropy,
     pub(crate) lifecycle: lifecycle::Handle,
     pub(crate) metrics: GatewayMetrics,
+    /// What the presence service is told of sessions.
+    pub(crate) reports: Arc<Reports>,
+    pub(crate) admission: Admission,
+    /// Set when an operator asks for a drain; see `drain`.
+    pub(crate) draining: CancellationToken,
     /// One permit a connection.
     pub(crate) connections: Arc<Semaphore>,
 }
 
-/// A hello whose token is good.
-pub(crate) struct VerifiedHello {
+/// A user whose token is good.
+pub(crate) struct VerifiedUser {
     pub(crate) user: UserId,
     pub(crate) token: VerifiedToken,
 }
 
 impl Gateway {
     /// Checks a hello and its token. A service has no session, whatever its scopes.
-    pub(crate) fn verify_hello(&self, hello: &Hello) -> Result<VerifiedHello> {
+    pub(crate) fn verify_hello(&self, hello: &Hello) -> Result<VerifiedUser> {
         let checks = [
             ("hello.device_id", hello.device_id.len() <= DEVICE_ID_BYTES_MAX, "is longer than 64 bytes"),
             ("hello.client", hello.client.len() <= CLIENT_BYTES_MAX, "is longer than 128 bytes"),
@@ -67,17 +74,32 @@ impl Gateway {
                 return Err(Error::invalid_argument(field, problem).with_outcome(Outcome::NotAttempted));
             }
         }
-        let token = self.verifier.verify(&hello.token)?;
+        self.verify_user(&hello.token)
+    }
+
+    /// Checks a token, which has to be a user's.
+    pub(crate) fn verify_user(&self, token: &str) -> Result<VerifiedUser> {
+        let token = self.verifier.verify(token)?;
         match &token.caller {
-            Caller::User(user) => Ok(VerifiedHello { user: user.clone(), token }),
+            Caller::User(user) => Ok(VerifiedUser { user: user.clone(), token }),
             Caller::Anonymous | Caller::Service { .. } => {
                 Err(Error::new(Reason::Unauthenticated, "the token is not a user's"))
             }
         }
     }
 
+    /// Who has the session that begins.
+    pub(crate) fn identity(&self, hello: &Hello) -> Identity {
+        Identity {
+            session_id: self.random_id().into(),
+            device_id: hello.device_id.as_str().into(),
+            client: hello.client.as_str().into(),
+            connected_at: self.clock.now(),
+        }
+    }
+
     /// The answer to a hello.
-    pub(crate) fn welcome(&self, id: u32, hello: &VerifiedHello) -> Bytes {
+    pub(crate) fn welcome(&self, id: u32, verified: &VerifiedUser, identity: &Identity) -> ServerFrame {
         let config = &self.config;
         let limits = Limits {
             text_bytes_max: TEXT_BYTES_MAX,
@@ -87,13 +109,13 @@ impl Gateway {
             resume_entries_max: config.resume_entries_max,
         };
         let welcome = Welcome {
-            session_id: self.session_id(),
-            user_id: hello.user.as_str().to_owned(),
-            server_time: Some(self.clock.now().to_proto()),
+            session_id: identity.session_id.to_string(),
+            user_id: verified.user.as_str().to_owned(),
+            server_time: Some(identity.connected_at.to_proto()),
             heartbeat_ms: config.heartbeat_ms,
             limits: Some(limits),
             features: Vec::new(),
-            token_expire_time: Some(hello.token.expires_at.to_proto()),
+            token_expire_time: Some(verified.token.expires_at.to_proto()),
         };
         frames::reply(id, Some(Answer::Welcome(welcome)))
     }
@@ -105,7 +127,8 @@ impl Gateway {
         Duration::from_millis(u64::from(u32::from_ne_bytes(random) % self.config.heartbeat_ms))
     }
 
-    fn session_id(&self) -> String {
+    /// 96 bits.
+    pub(crate) fn random_id(&self) -> String {
         let mut random = [0; 12];
         self.entropy.fill(&mut random);
         random.iter().fold(String::with_capacity(24), |mut text, byte| {

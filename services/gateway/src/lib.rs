@@ -3,7 +3,7 @@
 //! Map: `transport` takes connections and drives sockets; `session` is the client protocol as a pure state machine;
 //! `fanout` knows who follows what and brings each entry to the sockets; `upstream` are the services; `http` serves JSON
 //! calls and the web client; `frames` encodes and decodes; `wheel` keeps the times of all sessions; `rate` limits sends;
-//! `drain` stops in order; `config` has every setting.
+//! `admission` sockets on their way to a session; `drain` stops in order; `operations` is what operators may ask; `config` has every setting.
 //!
 //! Invariants:
 //! - Entries of a conversation reach a session in the order of their seq, each once, without a gap (`session`).
@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 mod close;
 mod config;
 mod drain;
@@ -23,6 +24,7 @@ mod frames;
 mod gateway;
 mod http;
 mod metrics;
+mod operations;
 mod rate;
 mod session;
 mod transport;
@@ -46,7 +48,9 @@ use viberchat_kit::rpc::Channel;
 use viberchat_kit::telemetry::Metrics;
 
 pub use config::{Config, InvalidConfig};
+pub use operations::Operations;
 
+use admission::Admission;
 use config::millis;
 use fanout::Registry;
 use gateway::Gateway;
@@ -75,6 +79,8 @@ pub struct Deps {
     pub conversation: Channel,
     /// The message service; needs the scopes `act_for_users` and `relay`.
     pub message: Channel,
+    /// The presence service; needs the scopes `act_for_users` and `relay`.
+    pub presence: Channel,
     /// Routes of the process that are served beside the gateway's own.
     pub extra: Router,
 }
@@ -104,7 +110,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
     let timeout = millis(config.call_timeout_ms);
     let gateway = Arc::new(Gateway {
         registry: Arc::new(Registry::default()),
-        upstream: Upstream::new(deps.conversation, deps.message, timeout),
+        upstream: Upstream::new(deps.conversation, deps.message, deps.presence, timeout),
         sends: Arc::new(Sends::new(timeout)),
         rate: SendRate::new(config.sends_per_second_max, config.sends_burst_max),
         wheel: Wheel::new(Instant::now()),
@@ -113,6 +119,9 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
         entropy: deps.entropy,
         lifecycle: deps.lifecycle,
         metrics: GatewayMetrics::new(&deps.metrics),
+        reports: Arc::default(),
+        admission: Admission::new(&config),
+        draining: CancellationToken::new(),
         connections: Arc::new(Semaphore::new(config.connections_max as usize)),
         config: Arc::new(config),
     });
@@ -131,6 +140,15 @@ fn start(gateway: &Arc<Gateway>) {
         "gateway.memberships",
         upstream::memberships::run(registry.clone(), upstream.clone(), grace, end.clone()),
     );
+    lifecycle.spawn("gateway.views", upstream::views::run(registry.clone(), upstream.clone(), end.clone()));
+    lifecycle.spawn("gateway.watches", upstream::watches::run(registry.clone(), upstream.clone(), end.clone()));
+    let metrics = gateway.metrics.clone();
+    lifecycle.spawn("gateway.typing", upstream::typing::run(registry.clone(), upstream.clone(), metrics, end.clone()));
+    let (reports, incarnation_id) = (gateway.reports.clone(), gateway.random_id());
+    lifecycle.spawn(
+        "gateway.attach",
+        upstream::attach::run(registry.clone(), reports, upstream.clone(), incarnation_id, end.clone()),
+    );
     lifecycle.spawn("gateway.times", times(gateway.clone(), end.clone()));
     lifecycle.spawn("gateway.drain", drain::run(gateway.clone(), end));
 }
@@ -146,6 +164,7 @@ async fn times(gateway: Arc<Gateway>, end: CancellationToken) {
         if now.saturating_duration_since(swept_at) >= SWEEP {
             swept_at = now;
             gateway.sends.expire(now);
+            gateway.registry.watches.expire(now);
             gateway.rate.sweep(now);
             gateway.registry.sweep(now, millis(gateway.config.linger_ms));
             let (users, topics) = gateway.registry.sizes();
@@ -163,8 +182,13 @@ impl Service {
         self.is_serving.store(false, Ordering::Release);
     }
 
+    /// What operators may ask of it.
+    pub fn operations(&self) -> Operations {
+        Operations::new(self.gateway.clone())
+    }
+
     /// Whether new connections are welcome.
     pub fn is_ready(&self) -> bool {
-        self.is_serving.load(Ordering::Acquire) && !self.gateway.lifecycle.soft().is_cancelled()
+        self.is_serving.load(Ordering::Acquire) && !drain::is_draining(&self.gateway)
     }
 }

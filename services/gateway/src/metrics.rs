@@ -24,6 +24,12 @@ pub(crate) struct GatewayMetrics {
     pub(crate) frames_out: Counter,
     /// Connections that were refused because there were too many.
     pub(crate) connections_refused: Counter,
+    /// Sockets that were refused because too many waited for their handshake.
+    pub(crate) handshakes_refused: Counter,
+    /// Sockets whose hello waits for its turn.
+    pub(crate) handshakes_waiting: Gauge,
+    /// Typing that slow readers did not get.
+    pub(crate) typing_shed: Counter,
     /// Users with sessions here.
     pub(crate) users: Gauge,
     /// Conversations followed here.
@@ -40,6 +46,21 @@ impl GatewayMetrics {
             connections_refused: metrics.register(
                 "gateway_connections_refused",
                 "Connections refused because there were too many",
+                Counter::default(),
+            ),
+            handshakes_refused: metrics.register(
+                "gateway_handshakes_refused",
+                "Sockets refused because too many waited for their handshake",
+                Counter::default(),
+            ),
+            handshakes_waiting: metrics.register(
+                "gateway_handshakes_waiting",
+                "Sockets whose hello waits for its turn",
+                Gauge::default(),
+            ),
+            typing_shed: metrics.register(
+                "gateway_typing_shed",
+                "Typing notices that slow readers did not get",
                 Counter::default(),
             ),
             users: metrics.register("gateway_users", "Users with sessions on this gateway", Gauge::default()),

@@ -2,7 +2,8 @@
 //!
 //! Map: this file has the phases and the frames of the client; `live` what comes from the fan-out; `pump` what is read on
 //! demand to fill conversations that are behind; `timers` what is due at a time; `conversations` the state of each
-//! conversation; `outbox` what waits for the socket; `positions` read positions that wait.
+//! conversation; `outbox` what waits for the socket; `positions` positions that wait; `signals` the frames that
+//! are limited by rate; `soft` focus, typing and presence; `identity` who has the session.
 //!
 //! Invariants:
 //! - The entries of a conversation are queued in the order of their seq, each once, without a gap: only `pushed_seq + 1`
@@ -16,10 +17,13 @@
 //! ```
 
 mod conversations;
+mod identity;
 mod live;
 mod outbox;
 mod positions;
 mod pump;
+mod signals;
+mod soft;
 mod timers;
 
 use std::collections::{HashMap, VecDeque};
@@ -37,11 +41,13 @@ use viberchat_proto::message::v1::SendMessageRequest;
 use crate::close::Close;
 use crate::config::{Config, millis};
 use crate::fanout::Slot;
-use crate::frames::{self, Request, Unreadable};
+use crate::frames::{self, Encoding, Request, ServerFrame, Unreadable};
 use conversations::Conversations;
+pub(crate) use identity::Identity;
 use outbox::Outbox;
 use positions::Positions;
 pub(crate) use pump::{Job, JobDone};
+use soft::Soft;
 
 /// Cursors of one `resume_part`.
 pub(crate) const RESUME_PART_CURSORS_MAX: usize = 500;
@@ -51,6 +57,9 @@ const BAD_FRAMES_WINDOW: Duration = Duration::from_secs(60);
 
 /// What a small reply is thought to take before it is there.
 const SMALL_REPLY_BYTES: u32 = 1024;
+
+/// What a reply with a message is thought to take.
+const MESSAGE_REPLY_BYTES: u32 = 16 * 1024;
 
 /// What the client has of each conversation that its resume names.
 type Cursors = HashMap<ConversationId, u64>;
@@ -99,6 +108,24 @@ pub(crate) enum Step {
         /// Its content.
         request: SendMessageRequest,
     },
+    /// These conversations are on the screen.
+    Focus(Vec<ConversationId>),
+    /// Follow the presence of these users, and bring the answer to [`Session::answer`].
+    Watch {
+        /// The frame and what is reserved for its answer.
+        under_way: UnderWay,
+        /// Their ids.
+        user_ids: Vec<String>,
+    },
+    /// Follow the presence of these users no longer.
+    Unwatch(Vec<String>),
+    /// Verify the token, and bring the answer to [`Session::reply`].
+    RefreshToken {
+        /// The frame.
+        id: u32,
+        /// The token.
+        token: String,
+    },
     /// Call a service, and bring the answer to [`Session::answer`].
     Call {
         /// The frame and what is reserved for its answer.
@@ -120,12 +147,15 @@ pub(crate) struct UnderWay {
 /// See the module.
 pub(crate) struct Session {
     config: Arc<Config>,
+    encoding: Encoding,
     phase: Phase,
     conversations: Conversations,
     resuming: Option<Box<Resuming>>,
     /// Conversations that ended and whose end is not queued yet.
     removed: VecDeque<ConversationId>,
     positions: Positions,
+    /// Made when it is needed.
+    soft: Option<Box<Soft>>,
     outbox: Outbox,
     pump: pump::Pump,
     timers: timers::Timers,
@@ -135,18 +165,23 @@ pub(crate) struct Session {
     bad_frames: VecDeque<Instant>,
     /// When the token ends; known from hello on.
     token_ends: Option<(Instant, Timestamp)>,
+    /// From welcome on.
+    identity: Option<Box<Identity>>,
+    activity: identity::Activity,
     closing: Option<Close>,
 }
 
 impl Session {
-    pub(crate) fn new(config: Arc<Config>, now: Instant) -> Self {
+    pub(crate) fn new(config: Arc<Config>, encoding: Encoding, now: Instant) -> Self {
         let (push_bytes_max, reply_bytes_max) = (config.outbox_push_bytes_max, config.outbox_reply_bytes_max);
         Self {
+            encoding,
             phase: Phase::Hello { until: now + millis(config.hello_timeout_ms) },
             conversations: Conversations::default(),
             resuming: None,
             removed: VecDeque::new(),
             positions: Positions::default(),
+            soft: None,
             outbox: Outbox::new(push_bytes_max as usize, reply_bytes_max as usize),
             pump: pump::Pump::default(),
             timers: timers::Timers::new(now),
@@ -154,6 +189,8 @@ impl Session {
             bytes_reserved: 0,
             bad_frames: VecDeque::new(),
             token_ends: None,
+            identity: None,
+            activity: identity::Activity::new(now),
             closing: None,
             config,
         }
@@ -174,29 +211,31 @@ impl Session {
         let (id, request) = match frame {
             Ok(frame) => frame,
             Err(unreadable) => {
-                self.bad_frame(now, frames::unreadable(&unreadable));
+                self.bad_frame(now, &frames::unreadable(&unreadable));
                 return Step::Done;
             }
         };
+        self.activity.note(now, &request);
         match (request, &self.phase) {
             (Request::Hello(hello), Phase::Hello { .. }) => return Step::Hello { id, hello },
             (Request::Hello(_), _) => self.refuse(id, "hello", "comes once"),
             (_, Phase::Hello { .. }) => {
                 let error = Error::new(Reason::Unauthenticated, "the first frame is hello");
-                self.bad_frame(now, frames::error(id, &error));
+                self.bad_frame(now, &frames::error(id, &error));
             }
             (Request::Heartbeat(_), _) => {
-                self.outbox.reply(frames::reply(id, None));
+                self.reply(&frames::reply(id, None));
                 self.answer_heartbeat(now);
             }
             (Request::ResumePart(part), _) => match self.resume_part(&part) {
-                Ok(()) => self.outbox.reply(frames::reply(id, None)),
-                Err(error) => self.outbox.reply(frames::error(id, &error)),
+                Ok(()) => self.reply(&frames::reply(id, None)),
+                Err(error) => self.reply(&frames::error(id, &error)),
             },
             (Request::ResumeEnd(_), _) => return self.resume_end(id),
             (Request::Send(request), _) => {
                 return Step::Send { under_way: self.begin(id, u32::try_from(bytes).unwrap_or(u32::MAX)), request };
             }
+            (request, _) if signals::is_limited(&request) => return self.signal(now, id, request, bytes),
             (request, _) => {
                 let reply_bytes = expected_reply_bytes(&request, bytes, self.config.page_bytes_max);
                 return Step::Call { under_way: self.begin(id, reply_bytes), request };
@@ -209,12 +248,14 @@ impl Session {
     pub(crate) fn welcome(
         &mut self,
         now: Instant,
-        welcome: Bytes,
+        welcome: &ServerFrame,
+        identity: Identity,
         resume: bool,
         token_ends: (Instant, Timestamp),
         first_heartbeat: Duration,
     ) -> Step {
-        self.outbox.reply(welcome);
+        self.reply(welcome);
+        self.identity = Some(Box::new(identity));
         self.token_ends = Some(token_ends);
         self.timers.begin_heartbeats(now + first_heartbeat);
         if resume {
@@ -230,11 +271,11 @@ impl Session {
     pub(crate) fn refuse_hello(&mut self, now: Instant, id: u32, error: &Error) {
         let answer = frames::error(id, error);
         match error.reason {
-            Reason::InvalidArgument => return self.bad_frame(now, answer),
+            Reason::InvalidArgument => return self.bad_frame(now, &answer),
             Reason::TokenExpired => self.close(Close::TokenExpired),
             _ => self.close(Close::BadToken),
         }
-        self.outbox.reply(answer);
+        self.reply(&answer);
     }
 
     /// Answers a frame that was under way.
@@ -242,6 +283,26 @@ impl Session {
         self.frames_under_way -= 1;
         self.bytes_reserved -= under_way.reserved;
         self.outbox.reply(frame);
+    }
+
+    /// Answers a frame at once.
+    pub(crate) fn reply(&mut self, frame: &ServerFrame) {
+        self.outbox.reply(self.encoding.encode(frame));
+    }
+
+    /// Queues a push that is small.
+    fn queue_push(&mut self, frame: &ServerFrame) {
+        self.outbox.force_push(self.encoding.encode(frame));
+    }
+
+    /// How frames are written.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Whether the handshake is over, and the resume if there was one.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self.phase, Phase::Live) && self.resuming.is_none()
     }
 
     /// Whether frames are being answered.
@@ -271,7 +332,7 @@ impl Session {
 
     /// Tells the client that the gateway stops.
     pub(crate) fn goaway(&mut self, reconnect_after_ms: u32) {
-        self.outbox.force_push(frames::goaway(reconnect_after_ms, Reason::Draining.as_str()));
+        self.queue_push(&frames::goaway(reconnect_after_ms, Reason::Draining.as_str()));
     }
 
     fn begin(&mut self, id: u32, reply_bytes: u32) -> UnderWay {
@@ -283,11 +344,11 @@ impl Session {
 
     fn refuse(&mut self, id: u32, field: &str, problem: &str) {
         let error = Error::invalid_argument(field, problem).with_outcome(Outcome::NotAttempted);
-        self.outbox.reply(frames::error(id, &error));
+        self.reply(&frames::error(id, &error));
     }
 
-    fn bad_frame(&mut self, now: Instant, answer: Bytes) {
-        self.outbox.reply(answer);
+    fn bad_frame(&mut self, now: Instant, answer: &ServerFrame) {
+        self.reply(answer);
         let since = |then: &Instant| now.saturating_duration_since(*then);
         while self.bad_frames.front().is_some_and(|oldest| since(oldest) > BAD_FRAMES_WINDOW) {
             self.bad_frames.pop_front();
@@ -326,7 +387,7 @@ impl Session {
         match std::mem::replace(&mut self.phase, Phase::Live) {
             Phase::Resume { cursors, .. } => {
                 self.phase = Phase::Memberships { cursors: Some(cursors) };
-                self.outbox.reply(frames::reply(id, None));
+                self.reply(&frames::reply(id, None));
                 Step::Attach
             }
             other => {
@@ -349,10 +410,18 @@ fn expected_reply_bytes(request: &Request, bytes: usize, page_bytes_max: u32) ->
         | Request::ReadLog(_)
         | Request::GetHeads(_)
         | Request::ListPositions(_)
+        | Request::ListPinned(_)
+        | Request::ListBlocked(_)
         | Request::ListConversations(_)
         | Request::ListMembers(_)
         | Request::GetUsers(_)
         | Request::SearchUsers(_) => page_bytes_max,
+        Request::GetMessage(_)
+        | Request::React(_)
+        | Request::Unreact(_)
+        | Request::Pin(_)
+        | Request::Unpin(_)
+        | Request::Delete(_) => MESSAGE_REPLY_BYTES,
         _ => u32::try_from(bytes).unwrap_or(u32::MAX),
     }
 }

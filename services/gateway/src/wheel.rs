@@ -72,10 +72,11 @@ impl Wheel {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::frames::Encoding;
     use crate::session::Session;
 
     fn member(now: Instant) -> Arc<Member> {
-        let member = Member::new(Session::new(Arc::new(Config::default()), now));
+        let member = Member::new(Session::new(Arc::new(Config::default()), Encoding::Json, now));
         // A new one is due at once, for its first turn.
         assert!(member.take_due());
         member

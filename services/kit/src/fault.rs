@@ -24,7 +24,15 @@ pub const MUTANTS: &[(&str, &str)] = &[
     ("removed_member_served", "A removed member is still answered."),
     ("deletion_leaves_text", "A deletion leaves the text of the message where it is."),
     ("conflict_ids_not_redecided", "After a lost condition the request ids are not looked up again."),
+    ("hidden_history_served", "Members see the whole log, also what was before they joined and what they have cleared."),
+    ("block_ignored", "A block between the two users of a direct stops nothing."),
+    ("delivered_backwards", "A delivered position takes every value, lower ones too."),
+    ("typing_leaks", "Typing is pushed to every session of a gateway."),
+    ("position_pushed_backwards", "After a position a lower one of the same user is pushed."),
+    ("hidden_target_pushed", "What touches a message that a user may not see is pushed to them as it is."),
     ("direct_pair_not_unique", "Two first contacts at once make two direct conversations of one pair."),
+    ("presence_shown_to_strangers", "Who shares no conversation with a user sees their presence."),
+    ("invisible_shown", "An invisible user is shown to others as they are."),
 ];
 
 /// Every kill point, and where it lies.

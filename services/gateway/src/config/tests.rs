@@ -15,7 +15,9 @@ fn each_number_is_checked() {
         let mut changed = defaults.clone();
         changed[key] = 0.into();
         let config: Config = serde_json::from_value(changed).expect("zero is a number");
-        let may_be_zero = ["sends_per_second_max", "drain_ms", "linger_ms", "token_notice_ms"].contains(&key.as_str());
+        let may_be_zero =
+            ["sends_per_second_max", "signals_per_second_max", "drain_ms", "linger_ms", "token_notice_ms"]
+                .contains(&key.as_str());
         match config.validate() {
             Ok(()) => assert!(may_be_zero, "{key} = 0 was accepted"),
             Err(error) => assert!(!may_be_zero && error.key == key, "{key} = 0: {error}"),
@@ -34,6 +36,7 @@ fn settings_that_contradict_each_other_are_refused() {
     assert_eq!(refused(|c| c.pump_entries_max = 500), "pump_entries_max");
     assert_eq!(refused(|c| c.page_bytes_max = 1000), "page_bytes_max");
     assert_eq!(refused(|c| c.sends_burst_max = 10), "sends_burst_max");
+    assert_eq!(refused(|c| c.signals_burst_max = 5), "signals_burst_max");
     for origin in ["chat.example.org", "https://chat.example.org/", "ftp://chat.example.org", "https://", "*"] {
         let config = Config { allowed_origins: vec![origin.to_owned()], ..Config::default() };
         assert_eq!(config.validate().expect_err(origin).key, "allowed_origins");

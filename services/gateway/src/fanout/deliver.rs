@@ -1,23 +1,83 @@
-//! From the Subscribe stream to the sessions. Called by its one task, so entries of a topic never overtake each other.
+//! Entries from the Subscribe stream to the sessions. Called by its one task, so entries of a topic never overtake each
+//! other.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 use viberchat_kit::fault;
 use viberchat_kit::id::ConversationId;
-use viberchat_proto::message::v1::{LogEntry, Position};
+use viberchat_proto::conversation::v1::AuthorizeMemberResponse;
+use viberchat_proto::message::v1::LogEntry;
 
-use super::{Registry, User};
-use crate::frames;
+use super::topic::{Follower, Slot};
+use super::user::UserState;
+use super::view::{Visibility, Way};
+use super::{Registry, Topic, User};
+use crate::frames::{self, Shared};
+
+/// Questions that wait. While they are more, whoever needs an answer reads from the log.
+const QUESTIONS_MAX: usize = 20_000;
 
 /// An entry as it goes to the sockets.
 struct Frame {
-    seq: u64,
+    visibility: Visibility,
     /// For everybody.
-    shared: Bytes,
+    shared: Shared,
     /// For its actor, who alone sees the request id. `None`: the actor has no session here.
-    own: Option<(Arc<User>, Bytes)>,
+    own: Option<(Arc<User>, Shared)>,
+}
+
+/// What a user may see of a conversation, to be asked.
+pub(crate) struct Question {
+    user: Arc<User>,
+    slot: Slot,
+    topic: Arc<Topic>,
+    number: u32,
+}
+
+/// Questions for the task that asks them.
+#[derive(Default)]
+pub(crate) struct Questions {
+    queue: Mutex<VecDeque<Question>>,
+    next_number: AtomicU32,
+    is_there: Notify,
+}
+
+impl Question {
+    pub(crate) fn user_id(&self) -> &str {
+        self.user.id().as_str()
+    }
+
+    pub(crate) fn conversation(&self) -> ConversationId {
+        self.topic.conversation()
+    }
+
+    /// `None`: no answer came.
+    pub(crate) fn answer(&self, answer: Option<&AuthorizeMemberResponse>) {
+        if let Some(view) = self.user.state().view_mut(self.slot, &self.topic) {
+            view.answer(self.number, answer);
+        }
+    }
+}
+
+impl Questions {
+    /// The oldest ones, at most `max`; waits for the first.
+    pub(crate) async fn take(&self, max: usize) -> Vec<Question> {
+        loop {
+            let taken: Vec<_> = {
+                let mut queue = self.queue.lock();
+                let count = queue.len().min(max);
+                queue.drain(..count).collect()
+            };
+            if !taken.is_empty() {
+                return taken;
+            }
+            self.is_there.notified().await;
+        }
+    }
 }
 
 impl Registry {
@@ -49,67 +109,77 @@ impl Registry {
             // The stream was told before it heard that nobody follows any more.
             return self.topic_wishes.remove(conversation);
         };
-        let mut frames: Vec<_> = entries.into_iter().map(|entry| self.encode(entry)).collect();
+        let mut frames: Vec<_> = entries.into_iter().map(|entry| self.frame(entry)).collect();
         if fault::mutant("fanout_order_swapped") {
             swap_neighbours(&mut frames);
         }
         let Some(last) = frames.last() else { return };
         let followers = topic.followers();
-        topic.advance_head(last.seq);
+        topic.advance_head(last.visibility.seq);
         let is_trusted = self.is_trusted.load(Ordering::Acquire);
+        let mut pushed = Vec::with_capacity(frames.len());
         for follower in &followers.list {
-            let state = follower.user.state();
+            let mut state = follower.user.state();
+            pushed.clear();
+            pushed.extend(frames.iter().map(|frame| {
+                // Asked even without trust: a view has to see every entry.
+                let is_visible = self.may_be_pushed(follower, &mut state, &topic, &frame.visibility);
+                is_trusted && is_visible
+            }));
             for member in &state.sessions {
                 let mut session = member.session();
-                if is_trusted {
-                    for frame in &frames {
-                        session.entry(follower.slot, &topic, frame.seq, frame.for_user(&follower.user));
-                    }
-                } else {
-                    session.head_moved(follower.slot, &topic);
+                for (frame, _) in frames.iter().zip(&pushed).filter(|(_, pushed)| **pushed) {
+                    let bytes = frame.for_user(&follower.user).bytes(member.encoding());
+                    session.entry(follower.slot, &topic, frame.visibility.seq, bytes);
                 }
+                session.head_moved(follower.slot, &topic);
                 member.wake(&mut session);
             }
         }
     }
 
-    /// A read position moved: its user sees it on every session, in a direct the other one too.
-    pub(crate) fn position(&self, position: Position) {
-        let Ok(conversation) = ConversationId::parse(&position.conversation_id) else { return };
-        let Some(topic) = self.topic(conversation) else { return };
-        let position = Arc::new(position);
-        if topic.is_direct() {
-            for follower in &topic.followers().list {
-                show(&follower.user, &position);
+    /// Whether the user may see the entry as it came; if that is not known, it will be asked.
+    fn may_be_pushed(
+        &self,
+        follower: &Follower,
+        state: &mut UserState,
+        topic: &Arc<Topic>,
+        entry: &Visibility,
+    ) -> bool {
+        let Some(view) = state.view_mut(follower.slot, topic) else { return false };
+        let way = view.way(entry);
+        if way == Way::ReadAndAsk {
+            let mut queue = self.questions.queue.lock();
+            if queue.len() < QUESTIONS_MAX {
+                let number = self.questions.next_number.fetch_add(1, Ordering::Relaxed);
+                view.begin_asking(number);
+                let (user, slot) = (follower.user.clone(), follower.slot);
+                queue.push_back(Question { user, slot, topic: topic.clone(), number });
+                drop(queue);
+                self.questions.is_there.notify_one();
             }
-        } else if let Some(user) = self.user(&position.user_id) {
-            show(&user, &position);
         }
+        if entry.changes_views {
+            view.reset(entry.seq);
+        }
+        way == Way::Push
     }
 
-    fn encode(&self, mut entry: LogEntry) -> Frame {
-        let seq = entry.seq;
+    fn frame(&self, mut entry: LogEntry) -> Frame {
+        let visibility = Visibility::of(&entry);
         let actor = if entry.request_id.is_empty() { None } else { self.user(&entry.actor_user_id) };
-        let own = actor.map(|actor| (actor, frames::entry(entry.clone())));
+        let own = actor.map(|actor| (actor, Shared::new(frames::entry(entry.clone()))));
         entry.request_id = String::new();
-        Frame { seq, shared: frames::entry(entry), own }
+        Frame { visibility, shared: Shared::new(frames::entry(entry)), own }
     }
 }
 
 impl Frame {
-    fn for_user(&self, user: &Arc<User>) -> &Bytes {
+    fn for_user(&self, user: &Arc<User>) -> &Shared {
         match &self.own {
             Some((actor, own)) if Arc::ptr_eq(actor, user) => own,
             _ => &self.shared,
         }
-    }
-}
-
-fn show(user: &User, position: &Arc<Position>) {
-    for member in &user.state().sessions {
-        let mut session = member.session();
-        session.position(position);
-        member.wake(&mut session);
     }
 }
 

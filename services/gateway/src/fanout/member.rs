@@ -7,11 +7,13 @@ use std::task::Waker;
 use futures::task::AtomicWaker;
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::frames::Encoding;
 use crate::session::Session;
 
 /// A session, its lock and its socket's task.
 pub(crate) struct Member {
     session: Mutex<Session>,
+    encoding: Encoding,
     /// Set by whoever changes the session, cleared by the task when it looks: one wake a turn is enough.
     is_woken: AtomicBool,
     /// Set by the wheel, taken by the task.
@@ -22,6 +24,7 @@ pub(crate) struct Member {
 impl Member {
     pub(crate) fn new(session: Session) -> Arc<Self> {
         Arc::new(Self {
+            encoding: session.encoding(),
             session: Mutex::new(session),
             is_woken: AtomicBool::new(false),
             is_due: AtomicBool::new(true),
@@ -32,6 +35,11 @@ impl Member {
     /// Locks the session. Never held across an await, and no other lock is taken under it.
     pub(crate) fn session(&self) -> MutexGuard<'_, Session> {
         self.session.lock()
+    }
+
+    /// How frames of the session are written.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// Lets the task look at what has changed. Takes the session to say that the change is made first.

@@ -9,6 +9,7 @@ use viberchat_proto::conversation::v1::{Membership, MembershipChangeKind};
 use viberchat_proto::types::v1::ConversationKind;
 
 use super::topic::{Follower, Followers};
+use super::view::View;
 use super::{Registry, Slot, Topic, User};
 
 impl Registry {
@@ -19,10 +20,11 @@ impl Registry {
             let state = user.state();
             (state.is_known, state.by_conversation())
         };
-        for (id, is_direct) in memberships.iter().filter_map(parse) {
-            match gone.remove(&id) {
-                Some(slot) => self.changed(&user, slot),
-                None => self.added(&user, id, is_direct),
+        for known in memberships.iter().filter_map(parse) {
+            match gone.remove(&known.conversation) {
+                // The user may have gone and come back since, unheard.
+                Some(slot) => self.changed(&user, slot, Some(&known)),
+                None => self.added(&user, &known),
             }
         }
         for slot in gone.into_values() {
@@ -38,21 +40,26 @@ impl Registry {
 
     /// One change of a user's conversations.
     pub(crate) fn change(&self, user_id: &str, kind: MembershipChangeKind, membership: &Membership, now: Instant) {
-        let (Some(user), Some((id, is_direct))) = (self.user(user_id), parse(membership)) else { return };
-        let found = user.state().find(id).map(|(slot, _)| slot);
+        let (Some(user), Some(known)) = (self.user(user_id), parse(membership)) else { return };
+        let found = user.state().find(known.conversation).map(|(slot, _)| slot);
         match (kind, found) {
-            (MembershipChangeKind::Added, None) => self.added(&user, id, is_direct),
-            (MembershipChangeKind::Added | MembershipChangeKind::Changed, Some(slot)) => self.changed(&user, slot),
+            (MembershipChangeKind::Added, None) => self.added(&user, &known),
+            (MembershipChangeKind::Added, Some(slot)) => self.changed(&user, slot, Some(&known)),
+            (MembershipChangeKind::Changed, Some(slot)) => self.changed(&user, slot, None),
             (MembershipChangeKind::Removed, Some(slot)) => self.removed(&user, slot, now),
             (MembershipChangeKind::Removed | MembershipChangeKind::Changed, None)
             | (MembershipChangeKind::Unspecified, _) => {}
         }
     }
 
-    fn added(&self, user: &Arc<User>, id: ConversationId, is_direct: bool) {
+    fn added(&self, user: &Arc<User>, known: &Known) {
+        let (id, is_direct) = (known.conversation, known.is_direct);
         let mut topics = self.topics.lock();
         let topic = topics.entry(id).or_insert_with(|| {
             self.topic_wishes.add(id);
+            if is_direct {
+                self.typing_wishes.add(id);
+            }
             Arc::new(Topic::new(id, is_direct))
         });
         let topic = topic.clone();
@@ -65,19 +72,29 @@ impl Registry {
             return self.note_idle(&topic, &mut followers, Instant::now());
         }
         followers.idle_since = None;
-        let slot = state.insert(topic.clone());
+        let slot = state.insert(topic.clone(), View::of_follower(is_direct, known.version));
         followers.list.push(Follower { user: user.clone(), slot, is_waiting });
         state.waiting += usize::from(is_waiting);
         for member in &state.sessions {
             let mut session = member.session();
             session.conversation_added(slot, &topic);
+            if session.focus().contains(&id) {
+                self.add_focus(&topic, &mut followers, user, member);
+            }
             member.wake(&mut session);
         }
     }
 
-    fn changed(&self, user: &User, slot: Slot) {
-        let state = user.state();
-        let Some(topic) = state.topics[slot as usize].clone() else { return };
+    /// With `anew` nothing that was known of the user's view counts any more.
+    fn changed(&self, user: &User, slot: Slot, anew: Option<&Known>) {
+        let mut state = user.state();
+        let Some(topic) = state.topic(slot) else { return };
+        if let Some(view) = state.view_mut(slot, &topic) {
+            match anew {
+                Some(known) => *view = View::of_follower(known.is_direct, known.version),
+                None => view.reset(topic.head_seq()),
+            }
+        }
         for member in &state.sessions {
             let mut session = member.session();
             session.conversation_changed(slot, &topic);
@@ -86,7 +103,7 @@ impl Registry {
     }
 
     fn removed(&self, user: &Arc<User>, slot: Slot, now: Instant) {
-        let Some(topic) = user.state().topics[slot as usize].clone() else { return };
+        let Some(topic) = user.state().topic(slot) else { return };
         let was_waiting = self.unfollow(&topic, user, slot, now);
         let mut state = user.state();
         state.remove(slot);
@@ -119,6 +136,7 @@ impl Registry {
         let is_this = |follower: &Follower| follower.slot == slot && Arc::ptr_eq(&follower.user, user);
         let Some(place) = followers.list.iter().position(is_this) else { return false };
         let follower = followers.list.swap_remove(place);
+        self.remove_focus(topic, &mut followers, |focused| Arc::ptr_eq(&focused.user, user));
         self.note_idle(topic, &mut followers, now);
         follower.is_waiting
     }
@@ -133,7 +151,16 @@ impl Registry {
     }
 }
 
-fn parse(membership: &Membership) -> Option<(ConversationId, bool)> {
-    let id = ConversationId::parse(&membership.conversation_id).ok()?;
-    Some((id, membership.kind() == ConversationKind::Direct))
+/// What the conversation service says of a membership.
+struct Known {
+    conversation: ConversationId,
+    is_direct: bool,
+    /// Entries of this version and later ones came when the user was a member.
+    version: u64,
+}
+
+fn parse(membership: &Membership) -> Option<Known> {
+    let conversation = ConversationId::parse(&membership.conversation_id).ok()?;
+    let is_direct = membership.kind() == ConversationKind::Direct;
+    Some(Known { conversation, is_direct, version: membership.conversation_version })
 }

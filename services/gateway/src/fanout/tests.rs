@@ -12,7 +12,8 @@ use viberchat_proto::types::v1::ConversationKind;
 use super::*;
 use crate::config::Config;
 use crate::frames;
-use crate::session::Session;
+use crate::frames::Encoding;
+use crate::session::{Identity, Session};
 
 const ROOM: usize = 16;
 
@@ -42,13 +43,23 @@ fn entry(number: u8, seq: u64, actor: &str, request_id: &str) -> LogEntry {
     }
 }
 
+fn identity(session_id: &str) -> Identity {
+    let empty = || Box::from("");
+    Identity {
+        session_id: session_id.into(),
+        device_id: empty(),
+        client: empty(),
+        connected_at: Timestamp::from_millis(0),
+    }
+}
+
 /// A session that has said hello.
 fn join(registry: &Registry, name: &str) -> (Arc<User>, Arc<Member>) {
     let now = Instant::now();
     let config = Config { outbox_push_bytes_max: 64 * 1024 * 1024, ..Config::default() };
-    let mut session = Session::new(Arc::new(config), now);
+    let mut session = Session::new(Arc::new(config), Encoding::Json, now);
     let ends = (now + Duration::from_secs(3600), Timestamp::from_millis(0));
-    session.welcome(now, frames::reply(1, None), false, ends, Duration::from_secs(1));
+    session.welcome(now, &frames::reply(1, None), identity(name), false, ends, Duration::from_secs(1));
     session.pop_frame();
     let member = Member::new(session);
     let user = registry.join(&user(name), &member, ROOM);

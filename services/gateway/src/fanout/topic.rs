@@ -7,6 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use viberchat_kit::id::ConversationId;
 
+use super::member::Member;
 use super::user::User;
 
 /// A user's number for one of their conversations. Used again after the conversation has ended for the user.
@@ -20,10 +21,17 @@ pub(super) struct Follower {
     pub(super) is_waiting: bool,
 }
 
+/// A session that has the topic on its screen. Its user follows the topic.
+pub(super) struct Focused {
+    pub(super) user: Arc<User>,
+    pub(super) member: Arc<Member>,
+}
+
 /// What the lock of a topic guards. Locks are taken in the order topic, user, session.
 #[derive(Default)]
 pub(super) struct Followers {
     pub(super) list: Vec<Follower>,
+    pub(super) focused: Vec<Focused>,
     /// The stream brings the topic's entries, so its head is known.
     pub(super) is_live: bool,
     /// Since when nobody follows.
@@ -53,7 +61,7 @@ impl Topic {
         self.conversation
     }
 
-    /// In a direct, both see each other's positions.
+    /// In a direct, both see each other's positions and typing.
     pub(crate) fn is_direct(&self) -> bool {
         self.is_direct.load(Ordering::Relaxed)
     }

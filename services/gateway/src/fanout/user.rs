@@ -9,6 +9,7 @@ use viberchat_kit::id::{ConversationId, UserId};
 
 use super::member::Member;
 use super::topic::{Slot, Topic};
+use super::view::View;
 
 /// A user. The task of the WatchMemberships stream changes the conversations; sockets come and go.
 pub(crate) struct User {
@@ -16,11 +17,18 @@ pub(crate) struct User {
     state: Mutex<UserState>,
 }
 
+/// A conversation of a user.
+pub(super) struct Followed {
+    pub(super) topic: Arc<Topic>,
+    /// Changed by the tasks of the streams.
+    pub(super) view: View,
+}
+
 /// What the lock of a user guards. Locks are taken in the order topic, user, session.
 #[derive(Default)]
 pub(super) struct UserState {
     /// By slot.
-    pub(super) topics: Vec<Option<Arc<Topic>>>,
+    pub(super) topics: Vec<Option<Followed>>,
     free: Vec<Slot>,
     /// Topics whose heads are waited for.
     pub(super) waiting: usize,
@@ -73,9 +81,9 @@ impl UserState {
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (Slot, &Arc<Topic>)> {
-        self.topics.iter().enumerate().filter_map(|(slot, topic)| {
+        self.topics.iter().enumerate().filter_map(|(slot, followed)| {
             let slot = Slot::try_from(slot).expect("slots are counted as Slot");
-            Some((slot, topic.as_ref()?))
+            Some((slot, &followed.as_ref()?.topic))
         })
     }
 
@@ -88,12 +96,24 @@ impl UserState {
         Some((slot, topic.clone()))
     }
 
-    pub(super) fn insert(&mut self, topic: Arc<Topic>) -> Slot {
+    /// The topic of a slot, if it is taken.
+    pub(super) fn topic(&self, slot: Slot) -> Option<Arc<Topic>> {
+        Some(self.topics.get(slot as usize)?.as_ref()?.topic.clone())
+    }
+
+    /// The view of a slot, if it is still that of `topic`: slots are used again.
+    pub(super) fn view_mut(&mut self, slot: Slot, topic: &Arc<Topic>) -> Option<&mut View> {
+        let followed = self.topics.get_mut(slot as usize)?.as_mut()?;
+        Arc::ptr_eq(&followed.topic, topic).then_some(&mut followed.view)
+    }
+
+    pub(super) fn insert(&mut self, topic: Arc<Topic>, view: View) -> Slot {
+        let followed = Some(Followed { topic, view });
         if let Some(slot) = self.free.pop() {
-            self.topics[slot as usize] = Some(topic);
+            self.topics[slot as usize] = followed;
             return slot;
         }
-        self.topics.push(Some(topic));
+        self.topics.push(followed);
         Slot::try_from(self.topics.len() - 1).expect("a user has less than 2^32 conversations")
     }
 

@@ -11,6 +11,7 @@ use viberchat_kit::error::{Error, Outcome, Result};
 use viberchat_kit::rpc::for_caller;
 use viberchat_proto::conversation::v1 as conversation;
 use viberchat_proto::message::v1 as message;
+use viberchat_proto::presence::v1 as presence;
 
 use crate::upstream::{Upstream, refused};
 
@@ -47,11 +48,20 @@ methods! {
     "/viberchat.message.v1.MessageService/SendMessage" message.send_message(message::SendMessageRequest) by_http
     "/viberchat.message.v1.MessageService/EditMessage" message.edit_message(message::EditMessageRequest) as_is
     "/viberchat.message.v1.MessageService/DeleteMessage" message.delete_message(message::DeleteMessageRequest) as_is
+    "/viberchat.message.v1.MessageService/AddReaction" message.add_reaction(message::AddReactionRequest) as_is
+    "/viberchat.message.v1.MessageService/RemoveReaction"
+        message.remove_reaction(message::RemoveReactionRequest) as_is
+    "/viberchat.message.v1.MessageService/PinMessage" message.pin_message(message::PinMessageRequest) as_is
+    "/viberchat.message.v1.MessageService/UnpinMessage" message.unpin_message(message::UnpinMessageRequest) as_is
+    "/viberchat.message.v1.MessageService/ListPinnedMessages"
+        message.list_pinned_messages(message::ListPinnedMessagesRequest) as_is
     "/viberchat.message.v1.MessageService/GetMessage" message.get_message(message::GetMessageRequest) as_is
     "/viberchat.message.v1.MessageService/ListMessages" message.list_messages(message::ListMessagesRequest) as_is
     "/viberchat.message.v1.MessageService/ReadLog" message.read_log(message::ReadLogRequest) as_is
     "/viberchat.message.v1.MessageService/BatchGetHeads" message.batch_get_heads(message::BatchGetHeadsRequest) as_is
     "/viberchat.message.v1.MessageService/MarkRead" message.mark_read(message::MarkReadRequest) as_is
+    "/viberchat.message.v1.MessageService/MarkDelivered"
+        message.mark_delivered(message::MarkDeliveredRequest) as_is
     "/viberchat.message.v1.MessageService/ListPositions" message.list_positions(message::ListPositionsRequest) as_is
     "/viberchat.conversation.v1.ConversationService/GetOrCreateDirectConversation"
         conversation.get_or_create_direct_conversation(conversation::GetOrCreateDirectConversationRequest) as_is
@@ -77,10 +87,22 @@ methods! {
         conversation.update_member_settings(conversation::UpdateMemberSettingsRequest) as_is
     "/viberchat.conversation.v1.ConversationService/ListMembers"
         conversation.list_members(conversation::ListMembersRequest) as_is
+    "/viberchat.conversation.v1.ConversationService/DeleteConversation"
+        conversation.delete_conversation(conversation::DeleteConversationRequest) as_is
+    "/viberchat.conversation.v1.ConversationService/BlockUser"
+        conversation.block_user(conversation::BlockUserRequest) as_is
+    "/viberchat.conversation.v1.ConversationService/UnblockUser"
+        conversation.unblock_user(conversation::UnblockUserRequest) as_is
+    "/viberchat.conversation.v1.ConversationService/ListBlockedUsers"
+        conversation.list_blocked_users(conversation::ListBlockedUsersRequest) as_is
     "/viberchat.conversation.v1.UserDirectoryService/BatchGetUsers"
         directory.batch_get_users(conversation::BatchGetUsersRequest) as_is
     "/viberchat.conversation.v1.UserDirectoryService/SearchUsers"
         directory.search_users(conversation::SearchUsersRequest) as_is
+    "/viberchat.presence.v1.PresenceService/SetStatus" presence.set_status(presence::SetStatusRequest) as_is
+    "/viberchat.presence.v1.PresenceService/BatchGetPresence"
+        presence.batch_get_presence(presence::BatchGetPresenceRequest) as_is
+    "/viberchat.presence.v1.PresenceService/SetTyping" presence.set_typing(presence::SetTypingRequest) as_is
 }
 
 fn as_is<T>(_: &mut T, _: &CallContext) {}

@@ -150,6 +150,12 @@ impl Conversations {
         self.work.iter().copied()
     }
 
+    /// How many there are, and how many of them are behind.
+    pub(super) fn counts(&self) -> (u32, u32) {
+        let taken = self.slots.iter().filter(|conversation| conversation.topic.is_some());
+        taken.fold((0, 0), |(all, behind), conversation| (all + 1, behind + u32::from(conversation.is_behind())))
+    }
+
     /// Queues every slot that something is left to do for, since the last read for some of them was refused. Returns the
     /// heads of those that are behind, at most `heads_max`.
     pub(super) fn queue_behind(&mut self, heads_max: usize) -> Vec<(ConversationId, u64)> {

@@ -69,6 +69,11 @@ impl Outbox {
         self.push_bytes < self.push_bytes_max / 2
     }
 
+    /// Whether typing may be pushed now: only while next to nothing waits.
+    pub(crate) fn has_room_for_typing(&self) -> bool {
+        self.push_bytes < self.push_bytes_max / 8
+    }
+
     /// Whether another frame may be read from the socket.
     pub(crate) fn has_room_for_replies(&self) -> bool {
         self.reply_bytes < self.reply_bytes_max
@@ -79,7 +84,6 @@ impl Outbox {
     }
 
     /// All bytes that wait.
-    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.push_bytes + self.reply_bytes
     }

@@ -136,6 +136,7 @@ impl Session {
             }
         }
         self.queue_positions();
+        self.queue_soft(now);
         self.queue_ready();
         job
     }
@@ -156,18 +157,18 @@ impl Session {
         if let Some(resuming) = &mut self.resuming
             && let Some(conversation) = resuming.resets.pop_front()
         {
-            self.outbox.force_push(frames::resumed_reset(conversation, true));
+            self.queue_push(&frames::resumed_reset(conversation, true));
             return true;
         }
         let Some(conversation) = self.removed.pop_front() else { return false };
-        self.outbox.force_push(frames::conversation_removed(conversation));
+        self.queue_push(&frames::conversation_removed(conversation));
         true
     }
 
     fn queue_positions(&mut self) {
         while !self.positions.is_empty() && self.outbox.has_room_for_filling() {
             let positions = self.positions.take();
-            self.outbox.force_push(frames::positions(positions));
+            self.queue_push(&frames::positions(positions));
         }
     }
 
@@ -175,7 +176,7 @@ impl Session {
     pub(super) fn queue_ready(&mut self) {
         if self.resuming.as_ref().is_some_and(|resuming| resuming.open == 0 && resuming.resets.is_empty()) {
             self.resuming = None;
-            self.outbox.force_push(frames::ready());
+            self.queue_push(&frames::ready());
         }
     }
 
@@ -185,7 +186,7 @@ impl Session {
             return self.read_heads();
         }
         if conversation.clear(Needs::CHANGED) {
-            self.outbox.force_push(frames::conversation_changed(topic.conversation()));
+            self.queue_push(&frames::conversation_changed(topic.conversation()));
             return Turn::Again;
         }
         let (pushed_seq, head_seq) = (conversation.pushed_seq, topic.head_seq());
@@ -236,7 +237,7 @@ impl Session {
     }
 
     fn queue_complete(&mut self, slot: Slot, conversation: ConversationId, head_seq: u64) {
-        self.outbox.force_push(frames::resumed_complete(conversation, head_seq));
+        self.queue_push(&frames::resumed_complete(conversation, head_seq));
         self.end_resume(slot);
     }
 
@@ -244,7 +245,7 @@ impl Session {
         if let Some((state, _)) = self.conversations.get_mut(slot) {
             state.pushed_seq = head_seq;
         }
-        self.outbox.force_push(frames::resumed_gap(conversation, head_seq + 1));
+        self.queue_push(&frames::resumed_gap(conversation, head_seq + 1));
         self.end_resume(slot);
     }
 
@@ -252,7 +253,7 @@ impl Session {
         if let Some((state, _)) = self.conversations.get_mut(slot) {
             state.pushed_seq = head_seq;
         }
-        self.outbox.force_push(frames::resumed_reset(conversation, removed));
+        self.queue_push(&frames::resumed_reset(conversation, removed));
         self.end_resume(slot);
     }
 
@@ -328,7 +329,11 @@ impl Session {
                 continue;
             }
             let wants_verdict = conversation.needs(Needs::VERDICT);
-            if entry.seq != conversation.pushed_seq + 1 || !self.outbox.try_push(frames::entry(entry)) {
+            if entry.seq != conversation.pushed_seq + 1 {
+                return;
+            }
+            let frame = self.encoding.encode(&frames::entry(entry));
+            if !self.outbox.try_push(frame) {
                 return;
             }
             conversation.pushed_seq = last_seq;
@@ -349,7 +354,8 @@ impl Session {
                 Some(head) => {
                     conversation.clear(Needs::ANNOUNCE);
                     conversation.pushed_seq = head.head_seq;
-                    self.outbox.force_push(frames::conversation_added(id, head.head_seq, head.unread_count));
+                    let (head_seq, unread_count) = (head.head_seq, head.unread_count);
+                    self.queue_push(&frames::conversation_added(id, head_seq, unread_count));
                 }
                 // The joining is not in the log yet: it is announced when it is, and `ready` does not wait for it.
                 None => {

@@ -16,12 +16,17 @@ use model::{Model, Op, START};
 
 fn session(config: Config) -> (Session, Instant) {
     let now = Instant::now();
-    (Session::new(Arc::new(config), now), now)
+    (Session::new(Arc::new(config), Encoding::Json, now), now)
+}
+
+fn identity() -> Identity {
+    let (session_id, device_id, client) = ("s1".into(), "phone".into(), "a test".into());
+    Identity { session_id, device_id, client, connected_at: Timestamp::from_millis(0) }
 }
 
 fn say(session: &mut Session, now: Instant, frame: &Value) -> Step {
     let text = frame.to_string();
-    session.frame(now, frames::decode(text.as_bytes()), text.len())
+    session.frame(now, Encoding::Json.decode(text.as_bytes()), text.len())
 }
 
 fn heard(session: &mut Session) -> Vec<Value> {
@@ -30,7 +35,7 @@ fn heard(session: &mut Session) -> Vec<Value> {
 
 fn welcome(session: &mut Session, now: Instant, resume: bool) -> Step {
     let ends = (now + Duration::from_secs(3600), Timestamp::from_millis(0));
-    let step = session.welcome(now, frames::reply(1, None), resume, ends, Duration::from_secs(1));
+    let step = session.welcome(now, &frames::reply(1, None), identity(), resume, ends, Duration::from_secs(1));
     heard(session);
     step
 }
@@ -122,7 +127,7 @@ fn a_stalled_reader_is_closed() {
 fn the_end_of_the_token_is_announced_and_kept() {
     let (mut session, now) = session(Config::default());
     let ends = (now + Duration::from_secs(100), Timestamp::from_millis(5_000));
-    session.welcome(now, frames::reply(1, None), false, ends, Duration::from_secs(1));
+    session.welcome(now, &frames::reply(1, None), identity(), false, ends, Duration::from_secs(1));
     heard(&mut session);
     session.heard(now + Duration::from_secs(40));
     session.tick(now + Duration::from_secs(40));
@@ -150,7 +155,7 @@ fn nothing_is_read_while_too_much_is_under_way() {
         under_way.push(one);
     }
     assert!(!session.may_read());
-    session.answer(&under_way.pop().expect("two"), frames::reply(2, None));
+    session.answer(&under_way.pop().expect("two"), Encoding::Json.encode(&frames::reply(2, None)));
     assert!(session.may_read());
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use viberchat_kit::clock::Timestamp;
 
 use super::{Phase, Session};
 use crate::close::Close;
@@ -45,6 +46,25 @@ impl Session {
         }
     }
 
+    pub(super) fn is_stalled(&self) -> bool {
+        self.timers.stalled_since.is_some()
+    }
+
+    /// A newer token of the same user: the session lasts as long as the one that ends later. Returns when that is.
+    pub(crate) fn extend_token(&mut self, ends: (Instant, Timestamp)) -> Timestamp {
+        let (at, expires) = self.token_ends.filter(|(at, _)| *at > ends.0).unwrap_or(ends);
+        self.token_ends = Some((at, expires));
+        self.timers.token_announced = false;
+        expires
+    }
+
+    /// The hello is good so far, and waits for its turn.
+    pub(crate) fn hold_hello(&mut self, now: Instant) {
+        if let Phase::Hello { until } = &mut self.phase {
+            *until = now + millis(self.config.resume_timeout_ms);
+        }
+    }
+
     /// Does what is due, and says when to come back at the latest.
     pub(crate) fn tick(&mut self, now: Instant) -> Instant {
         if !self.may_read() {
@@ -53,6 +73,7 @@ impl Session {
         }
         self.close_if_late(now);
         self.announce_token_end(now);
+        self.activity.look(now);
         self.queue_heartbeat(now);
         if self.pump.end_parking(now) {
             self.conversations.queue_behind(0);
@@ -78,7 +99,7 @@ impl Session {
             && let Some((_, expires)) = self.token_ends
         {
             self.timers.token_announced = true;
-            self.outbox.force_push(frames::token_expires(expires));
+            self.queue_push(&frames::token_expires(expires));
         }
     }
 
@@ -100,7 +121,7 @@ impl Session {
         self.timers.next_heartbeat = Some(now + millis(self.config.heartbeat_ms));
         let heads = self.conversations.queue_behind(HEARTBEAT_HEADS_MAX);
         // No room: the client is busy reading, and hears from us all the same.
-        let _queued = self.outbox.try_push(frames::heartbeat(heads));
+        let _queued = self.outbox.try_push(self.encoding.encode(&frames::heartbeat(heads)));
     }
 
     /// The next time after `now` at which something is due.

@@ -1,5 +1,6 @@
 //! The task of a socket: moves frames between the socket and its session, and runs what the session asks for.
 
+mod handshake;
 mod steps;
 
 use std::future::Future;
@@ -15,13 +16,15 @@ use futures::{FutureExt as _, Stream as _};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_websockets::{CloseCode, Message};
+use viberchat_proto::presence::v1::SessionState;
 
 use super::socket::Socket;
 use crate::close::Close;
 use crate::fanout::{Member, User};
-use crate::frames::{self, Unreadable};
+use crate::frames::Encoding;
 use crate::gateway::Gateway;
 use crate::session::{JobDone, Session, UnderWay};
+use handshake::Handshake;
 
 /// Frames read before others get their turn.
 const FRAMES_A_TURN_MAX: usize = 64;
@@ -59,6 +62,9 @@ pub(super) struct Driver {
     member: Arc<Member>,
     socket: Socket,
     state: State,
+    encoding: Encoding,
+    /// Until the session is settled.
+    handshake: Option<Box<Handshake>>,
     /// From welcome on.
     user: Option<Arc<User>>,
     /// Frames that are being answered by services; made when there is one.
@@ -72,11 +78,19 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(gateway: Arc<Gateway>, socket: Socket, connection: Arc<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn new(
+        gateway: Arc<Gateway>,
+        socket: Socket,
+        encoding: Encoding,
+        place: OwnedSemaphorePermit,
+        connection: Arc<OwnedSemaphorePermit>,
+    ) -> Self {
         let now = Instant::now();
         gateway.metrics.sockets.inc();
         Self {
-            member: Member::new(Session::new(gateway.config.clone(), now)),
+            member: Member::new(Session::new(gateway.config.clone(), encoding, now)),
+            encoding,
+            handshake: Some(Handshake::new(place)),
             gateway,
             socket,
             state: State::Open,
@@ -97,7 +111,7 @@ impl Driver {
             return Poll::Ready(());
         }
         for round in 1.. {
-            let answered = self.poll_calls(cx) | self.poll_job(cx, now);
+            let answered = self.poll_handshake(cx, now) | self.poll_calls(cx) | self.poll_job(cx, now);
             let read = match self.read(cx, now) {
                 Poll::Ready(Ok(read)) => read,
                 Poll::Ready(Err(Ended)) => return self.end(cx, now),
@@ -112,6 +126,7 @@ impl Driver {
                 break;
             }
         }
+        self.end_handshake(now);
         match self.state {
             State::Open => self.socket.doze(),
             State::Closing { until } if now >= until => return self.end(cx, now),
@@ -130,7 +145,13 @@ impl Driver {
             return ControlFlow::Break(());
         }
         if self.due_at <= now {
-            let next = self.member.session().tick(now);
+            let mut session = self.member.session();
+            let next = session.tick(now);
+            let has_changed = session.take_activity_change();
+            drop(session);
+            if has_changed {
+                self.report_activity();
+            }
             self.due_at = self.gateway.wheel.schedule(&self.member, next);
         }
         ControlFlow::Continue(())
@@ -177,6 +198,9 @@ impl Driver {
                 return Poll::Ready(Err(Ended));
             }
             let is_open = matches!(self.state, State::Open);
+            if is_open && self.is_waiting() {
+                return Poll::Ready(Ok(count > 0));
+            }
             if is_open && !(self.member.session().may_read() && self.gateway.sends.has_room(&self.member)) {
                 return Poll::Ready(Ok(count > 0));
             }
@@ -198,15 +222,17 @@ impl Driver {
         if message.is_close() {
             return self.begin_closing(now);
         }
-        let frame = if message.is_text() {
-            frames::decode(message.as_payload())
-        } else if message.is_binary() {
-            Err(Unreadable { id: 0, problem: "binary frames are not part of this subprotocol" })
-        } else {
+        let Some(frame) = self.encoding.read(message) else {
             return self.member.session().heard(now);
         };
         self.gateway.metrics.frames_in.inc();
-        let step = self.member.session().frame(now, frame, message.as_payload().len());
+        let mut session = self.member.session();
+        let step = session.frame(now, frame, message.as_payload().len());
+        let has_changed = session.take_activity_change();
+        drop(session);
+        if has_changed {
+            self.report_activity();
+        }
         self.step(step, now);
     }
 
@@ -230,7 +256,7 @@ impl Driver {
                 is_empty = false;
                 fed += frame.len();
                 self.gateway.metrics.frames_out.inc();
-                if self.socket.feed(Message::text(frame)).is_err() {
+                if self.socket.feed(self.encoding.message(frame)).is_err() {
                     break;
                 }
             }
@@ -312,11 +338,26 @@ impl Driver {
         self.socket.poll_discard(cx)
     }
 
+    /// The presence service is to know whether the session is used.
+    fn report_activity(&self) {
+        let Some(user) = &self.user else { return };
+        let report = self.member.session().report(user.id());
+        if let Some(report) = report {
+            self.gateway.reports.report(report);
+        }
+    }
+
     /// The session is over; what it had under way goes on nowhere.
     fn leave(&mut self, now: Instant) {
         self.calls = None;
         self.job = None;
+        self.handshake = None;
         if let Some(user) = self.user.take() {
+            let report = self.member.session().report(user.id());
+            if let Some(mut report) = report {
+                report.state = SessionState::Gone.into();
+                self.gateway.reports.report(report);
+            }
             self.gateway.registry.leave(&user, &self.member, now);
         }
     }

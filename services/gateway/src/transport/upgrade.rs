@@ -18,11 +18,10 @@ use viberchat_kit::error::{Error, Reason};
 
 use super::driver::Driver;
 use super::socket::Socket;
+use crate::drain;
+use crate::frames::Encoding;
 use crate::gateway::Gateway;
 use crate::http::{origin, respond};
-
-/// JSON text frames; the only subprotocol so far.
-const SUBPROTOCOL: &str = "viberchat.v1.json";
 
 const WEBSOCKET_VERSION: &str = "13";
 
@@ -32,9 +31,16 @@ pub(super) struct Connection(pub(super) Arc<OwnedSemaphorePermit>);
 
 /// Answers a request for a socket.
 pub(crate) async fn connect(State(gateway): State<Arc<Gateway>>, mut request: Request) -> Response {
-    let accept = match check(&gateway, &request) {
-        Ok(accept) => accept,
+    let (accept, encoding) = match check(&gateway, &request) {
+        Ok(checked) => checked,
         Err((status, error)) => return respond::error(status, &error),
+    };
+    let place = match gateway.admission.place() {
+        Ok(place) => place,
+        Err(error) => {
+            gateway.metrics.handshakes_refused.inc();
+            return respond::error(StatusCode::SERVICE_UNAVAILABLE, &error);
+        }
     };
     let extensions = request.extensions_mut();
     let (Some(on_upgrade), Some(Connection(connection))) =
@@ -44,26 +50,26 @@ pub(crate) async fn connect(State(gateway): State<Arc<Gateway>>, mut request: Re
         return respond::error(StatusCode::INTERNAL_SERVER_ERROR, &error);
     };
     let lifecycle = gateway.lifecycle.clone();
-    lifecycle.spawn("gateway.upgrade", run(gateway, on_upgrade, connection));
+    lifecycle.spawn("gateway.upgrade", run(gateway, on_upgrade, encoding, place, connection));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(encoding.subprotocol()));
     response
 }
 
-/// Returns the value of `Sec-WebSocket-Accept` (RFC 6455, 4.2).
-fn check(gateway: &Gateway, request: &Request) -> Result<HeaderValue, (StatusCode, Error)> {
+/// Returns the value of `Sec-WebSocket-Accept` (RFC 6455, 4.2), and the first subprotocol of the client's that is known.
+fn check(gateway: &Gateway, request: &Request) -> Result<(HeaderValue, Encoding), (StatusCode, Error)> {
     let headers = request.headers();
     let bad = |problem: &str| (StatusCode::BAD_REQUEST, Error::new(Reason::InvalidArgument, problem));
     if !origin::is_allowed(headers, &gateway.config.allowed_origins) {
         let error = Error::new(Reason::PermissionDenied, "pages of this origin may not connect");
         return Err((StatusCode::FORBIDDEN, error));
     }
-    if gateway.lifecycle.soft().is_cancelled() {
+    if drain::is_draining(gateway) {
         return Err((StatusCode::SERVICE_UNAVAILABLE, Error::new(Reason::Draining, "the gateway is shutting down")));
     }
     let is_upgrade = request.method() == Method::GET
@@ -75,13 +81,12 @@ fn check(gateway: &Gateway, request: &Request) -> Result<HeaderValue, (StatusCod
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != WEBSOCKET_VERSION) {
         return Err(bad("the WebSocket version is not 13"));
     }
-    if !names(headers, &SEC_WEBSOCKET_PROTOCOL).any(|name| name == SUBPROTOCOL) {
-        return Err(bad("the only subprotocol is viberchat.v1.json"));
-    }
+    let encoding = names(headers, &SEC_WEBSOCKET_PROTOCOL).find_map(Encoding::named);
+    let encoding = encoding.ok_or_else(|| bad("the subprotocols are viberchat.v1.json and viberchat.v1.proto"))?;
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
     let key = key.ok_or_else(|| bad("Sec-WebSocket-Key is not 16 bytes in base64"))?;
     let accept = accept_of(key.as_bytes());
-    Ok(HeaderValue::from_str(&accept).expect("base64 is a valid header"))
+    Ok((HeaderValue::from_str(&accept).expect("base64 is a valid header"), encoding))
 }
 
 /// The comma-separated names of all headers of that name.
@@ -111,7 +116,13 @@ fn accept_of(key: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(hash.digest().bytes())
 }
 
-async fn run(gateway: Arc<Gateway>, on_upgrade: OnUpgrade, connection: Arc<OwnedSemaphorePermit>) {
+async fn run(
+    gateway: Arc<Gateway>,
+    on_upgrade: OnUpgrade,
+    encoding: Encoding,
+    place: OwnedSemaphorePermit,
+    connection: Arc<OwnedSemaphorePermit>,
+) {
     let (lifecycle, hard) = (gateway.lifecycle.clone(), gateway.lifecycle.hard());
     // Cancel safe: whatever is dropped here is dropped with the connection.
     let Some(Ok(upgraded)) = hard.run_until_cancelled(on_upgrade).await else { return };
@@ -125,7 +136,7 @@ async fn run(gateway: Arc<Gateway>, on_upgrade: OnUpgrade, connection: Arc<Owned
     drop(parts.read_buf);
     let socket = Socket::new(parts.io.into_inner(), early, frame_bytes_max);
     // A task of its own: it stays, and this one's memory goes.
-    lifecycle.spawn("gateway.session", Driver::new(gateway, socket, connection));
+    lifecycle.spawn("gateway.session", Driver::new(gateway, socket, encoding, place, connection));
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use viberchat_kit::error::{Error, Reason, Result};
 use viberchat_kit::id::UserId;
 
 use super::{Upstream, refused};
-use crate::frames::{self, Answer, Request};
+use crate::frames::{self, Answer, Encoding, Request};
 
 /// What is shrunk first when a page is too long: a page of this many items is what the services give by default.
 const PAGE_ITEMS_DEFAULT: u32 = 50;
@@ -13,7 +13,14 @@ const PAGE_ITEMS_DEFAULT: u32 = 50;
 impl Upstream {
     /// Answers a frame: always with one reply or error. A page that would be longer than `page_bytes_max` is asked for
     /// again with fewer items.
-    pub(crate) async fn answer(self, user: UserId, id: u32, mut request: Request, page_bytes_max: usize) -> Bytes {
+    pub(crate) async fn answer(
+        self,
+        user: UserId,
+        id: u32,
+        mut request: Request,
+        encoding: Encoding,
+        page_bytes_max: usize,
+    ) -> Bytes {
         loop {
             let page_items = page_items(&mut request).map(|items| *items);
             // Only pages are asked for twice.
@@ -23,8 +30,8 @@ impl Upstream {
                 std::mem::replace(&mut request, Request::Heartbeat(<_>::default()))
             };
             let frame = match self.call(&user, attempt).await {
-                Ok(answer) => frames::reply(id, Some(answer)),
-                Err(error) => return frames::error(id, &error),
+                Ok(answer) => encoding.encode(&frames::reply(id, Some(answer))),
+                Err(error) => return encoding.encode(&frames::error(id, &error)),
             };
             match page_items {
                 _ if frame.len() <= page_bytes_max => return frame,
@@ -35,7 +42,7 @@ impl Upstream {
                 None => {
                     let error =
                         Error::new(Reason::LimitExceeded, "the answer is too long for a socket: name fewer ids");
-                    return frames::error(id, &error);
+                    return encoding.encode(&frames::error(id, &error));
                 }
             }
         }
@@ -56,6 +63,13 @@ impl Upstream {
             Request::ReadLog(r) => call!(message.read_log, r, ReadLog),
             Request::GetHeads(r) => call!(message.batch_get_heads, r, GetHeads),
             Request::ListPositions(r) => call!(message.list_positions, r, ListPositions),
+            Request::React(r) => call!(message.add_reaction, r, React),
+            Request::Unreact(r) => call!(message.remove_reaction, r, Unreact),
+            Request::Pin(r) => call!(message.pin_message, r, Pin),
+            Request::Unpin(r) => call!(message.unpin_message, r, Unpin),
+            Request::ListPinned(r) => call!(message.list_pinned_messages, r, ListPinned),
+            Request::MarkDelivered(r) => call!(message.mark_delivered, r, MarkDelivered),
+            Request::GetMessage(r) => call!(message.get_message, r, GetMessage),
             Request::ListConversations(r) => call!(conversation.list_conversations, r, ListConversations),
             Request::GetConversation(r) => call!(conversation.get_conversation, r, GetConversation),
             Request::StartDirect(r) => call!(conversation.get_or_create_direct_conversation, r, StartDirect),
@@ -67,13 +81,23 @@ impl Upstream {
             Request::UpdateRole(r) => call!(conversation.update_member_role, r, UpdateRole),
             Request::ListMembers(r) => call!(conversation.list_members, r, ListMembers),
             Request::UpdateSettings(r) => call!(conversation.update_member_settings, r, UpdateSettings),
+            Request::DeleteConversation(r) => call!(conversation.delete_conversation, r, DeleteConversation),
+            Request::BlockUser(r) => call!(conversation.block_user, r, BlockUser),
+            Request::UnblockUser(r) => call!(conversation.unblock_user, r, UnblockUser),
+            Request::ListBlocked(r) => call!(conversation.list_blocked_users, r, ListBlocked),
             Request::GetUsers(r) => call!(directory.batch_get_users, r, GetUsers),
             Request::SearchUsers(r) => call!(directory.search_users, r, SearchUsers),
+            Request::SetTyping(r) => call!(presence.set_typing, r, SetTyping),
+            Request::SetStatus(r) => call!(presence.set_status, r, SetStatus),
             Request::Hello(_)
             | Request::ResumePart(_)
             | Request::ResumeEnd(_)
             | Request::Heartbeat(_)
-            | Request::Send(_) => Err(Error::internal("a frame that is not a call was called")),
+            | Request::Send(_)
+            | Request::Focus(_)
+            | Request::WatchPresence(_)
+            | Request::UnwatchPresence(_)
+            | Request::RefreshToken(_) => Err(Error::internal("a frame that is not a call was called")),
         }
     }
 }
@@ -84,6 +108,8 @@ fn page_items(request: &mut Request) -> Option<&mut u32> {
         Request::ListMessages(r) => Some(&mut r.page_size),
         Request::ReadLog(r) => Some(&mut r.limit),
         Request::ListPositions(r) => Some(&mut r.page_size),
+        Request::ListPinned(r) => Some(&mut r.page_size),
+        Request::ListBlocked(r) => Some(&mut r.page_size),
         Request::ListConversations(r) => Some(&mut r.page_size),
         Request::ListMembers(r) => Some(&mut r.page_size),
         Request::SearchUsers(r) => Some(&mut r.page_size),

@@ -135,7 +135,8 @@ impl Watch {
                     self.later.push(self.heard_at, user);
                 }
             }
-            Some(Push::Heartbeat(_)) | None => {}
+            // Nothing is resumed here: each stream begins with snapshots.
+            Some(Push::Resumed(_) | Push::Heartbeat(_)) | None => {}
         }
     }
 

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::task::AtomicWaker;
 use futures::{Stream, StreamExt as _};
 use parking_lot::Mutex;
@@ -22,7 +21,7 @@ use viberchat_proto::types::v1::RequestContext;
 use super::retry::Backoff;
 use super::{Upstream, refused};
 use crate::fanout::Member;
-use crate::frames::{self, Answer};
+use crate::frames::{self, Answer, ServerFrame};
 use crate::session::UnderWay;
 
 /// Sends that the stream has not taken yet; while they are more, sockets are not read.
@@ -122,7 +121,7 @@ impl Sends {
         match response.result {
             Some(Sent::Response(sent)) => {
                 let frame = frames::reply(pending.under_way.id, Some(Answer::Send(sent)));
-                pending.answer(frame);
+                pending.answer(&frame);
             }
             Some(Sent::Error(error)) => pending.refuse(&Error::from_proto(&error)),
             None => pending.refuse(&unknown()),
@@ -152,7 +151,9 @@ impl Sends {
 }
 
 impl Pending {
-    fn answer(self, frame: Bytes) {
+    fn answer(self, frame: &ServerFrame) {
+        // Written before the session is locked.
+        let frame = self.member.encoding().encode(frame);
         let mut session = self.member.session();
         session.answer(&self.under_way, frame);
         self.member.wake(&mut session);
@@ -160,7 +161,7 @@ impl Pending {
 
     fn refuse(self, error: &Error) {
         let frame = frames::error(self.under_way.id, error);
-        self.answer(frame);
+        self.answer(&frame);
     }
 }
 

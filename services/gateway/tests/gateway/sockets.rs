@@ -1,5 +1,6 @@
 //! The client protocol: sends, pushes, resumes, memberships.
 
+use super::ENCODING;
 use crate::support::client::{number, send};
 use crate::support::{Gateway, eventually};
 use serde_json::json;
@@ -7,7 +8,7 @@ use viberchat_kit::id::ConversationId;
 
 #[tokio::test]
 async fn a_message_is_acknowledged_and_reaches_every_session() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::in_encoding(ENCODING).await;
     let group = gateway.world.group(&["alice", "bob"], 3);
     let mut alice = gateway.ready("alice").await;
     let mut bob = gateway.ready("bob").await;
@@ -25,7 +26,7 @@ async fn a_message_is_acknowledged_and_reaches_every_session() {
 
 #[tokio::test]
 async fn pipelined_sends_keep_their_order() {
-    let gateway = Gateway::with(|config| config.sends_per_second_max = 0).await;
+    let gateway = Gateway::in_encoding_with(ENCODING, |config| config.sends_per_second_max = 0).await;
     let group = gateway.world.group(&["alice", "bob"], 0);
     let mut alice = gateway.ready("alice").await;
     let mut bob = gateway.ready("bob").await;
@@ -40,7 +41,7 @@ async fn pipelined_sends_keep_their_order() {
 
 #[tokio::test]
 async fn a_refused_send_says_why() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::in_encoding(ENCODING).await;
     let group = gateway.world.group(&["alice"], 0);
     let mut alice = gateway.ready("alice").await;
     let answer = alice.call("send", send(group, "m1", " ")).await;
@@ -55,7 +56,7 @@ async fn a_refused_send_says_why() {
 
 #[tokio::test]
 async fn what_the_stream_lost_is_filled_in_order() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::in_encoding(ENCODING).await;
     let group = gateway.world.group(&["alice", "bob"], 0);
     let mut bob = gateway.ready("bob").await;
     gateway.world.append(group, "alice", "one", "");
@@ -67,7 +68,7 @@ async fn what_the_stream_lost_is_filled_in_order() {
 
 #[tokio::test]
 async fn a_broken_stream_of_entries_loses_nothing() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::in_encoding(ENCODING).await;
     let group = gateway.world.group(&["alice", "bob"], 2);
     let mut bob = gateway.ready("bob").await;
     gateway.world.append(group, "alice", "three", "");
@@ -83,7 +84,7 @@ async fn a_broken_stream_of_entries_loses_nothing() {
 
 #[tokio::test]
 async fn a_log_that_cannot_be_read_is_read_later() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::in_encoding(ENCODING).await;
     let group = gateway.world.group(&["alice", "bob"], 0);
     let mut bob = gateway.ready("bob").await;
     gateway.world.0.lock().reads_fail = 2;
@@ -94,7 +95,7 @@ async fn a_log_that_cannot_be_read_is_read_later() {
 
 #[tokio::test]
 async fn a_resume_is_complete_or_says_so() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::in_encoding(ENCODING).await;
     let behind = gateway.world.group(&["bob"], 30);
     let level = gateway.world.group(&["bob"], 4);
     let far = gateway.world.group(&["bob"], 700);
@@ -133,7 +134,7 @@ async fn a_resume_is_complete_or_says_so() {
 
 #[tokio::test]
 async fn live_entries_during_a_resume_keep_their_place() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::in_encoding(ENCODING).await;
     let group = gateway.world.group(&["bob"], 400);
     let mut bob = gateway.connect().await;
     bob.hello(&gateway.token("bob"), true).await;
@@ -155,7 +156,7 @@ async fn live_entries_during_a_resume_keep_their_place() {
 
 #[tokio::test]
 async fn who_joins_hears_of_it_and_who_is_removed_hears_nothing_more() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::in_encoding(ENCODING).await;
     let group = gateway.world.group(&["alice"], 3);
     let mut phone = gateway.ready("bob").await;
     let mut laptop = gateway.ready("bob").await;
@@ -184,7 +185,7 @@ async fn who_joins_hears_of_it_and_who_is_removed_hears_nothing_more() {
 
 #[tokio::test]
 async fn a_removal_that_nobody_told_shows_when_the_stream_is_back() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::in_encoding(ENCODING).await;
     let group = gateway.world.group(&["alice", "bob"], 1);
     let mut bob = gateway.ready("bob").await;
     gateway.world.remove_member_unheard(group, "bob");
@@ -196,7 +197,7 @@ async fn a_removal_that_nobody_told_shows_when_the_stream_is_back() {
 
 #[tokio::test]
 async fn without_the_conversation_service_each_reader_is_checked_anew() {
-    let gateway = Gateway::with(|config| config.membership_grace_ms = 100).await;
+    let gateway = Gateway::in_encoding_with(ENCODING, |config| config.membership_grace_ms = 100).await;
     let group = gateway.world.group(&["alice", "bob"], 0);
     let mut bob = gateway.ready("bob").await;
     gateway.world.0.lock().memberships_hang = true;
@@ -215,7 +216,7 @@ async fn without_the_conversation_service_each_reader_is_checked_anew() {
 
 #[tokio::test]
 async fn positions_go_to_the_own_sessions_and_in_a_direct_to_the_other() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::in_encoding(ENCODING).await;
     let direct = gateway.world.direct(["alice", "bob"], 5);
     let group = gateway.world.group(&["alice", "bob"], 5);
     let mut alice = gateway.ready("alice").await;
@@ -236,7 +237,7 @@ async fn positions_go_to_the_own_sessions_and_in_a_direct_to_the_other() {
 
 #[tokio::test]
 async fn sends_under_way_are_answered_unknown_when_the_service_is_lost() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::in_encoding(ENCODING).await;
     let group = gateway.world.group(&["alice"], 0);
     let mut alice = gateway.ready("alice").await;
     gateway.world.0.lock().sends_hang = true;
@@ -261,7 +262,7 @@ async fn sends_under_way_are_answered_unknown_when_the_service_is_lost() {
 
 #[tokio::test]
 async fn a_service_that_does_not_answer_is_not_waited_for() {
-    let gateway = Gateway::with(|config| config.call_timeout_ms = 200).await;
+    let gateway = Gateway::in_encoding_with(ENCODING, |config| config.call_timeout_ms = 200).await;
     let group = gateway.world.group(&["alice"], 0);
     let mut alice = gateway.ready("alice").await;
     gateway.world.0.lock().sends_hang = true;
@@ -272,7 +273,9 @@ async fn a_service_that_does_not_answer_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_user_who_sends_too_fast_is_told_to_wait() {
-    let gateway = Gateway::with(|config| (config.sends_per_second_max, config.sends_burst_max) = (5, 5)).await;
+    let gateway =
+        Gateway::in_encoding_with(ENCODING, |config| (config.sends_per_second_max, config.sends_burst_max) = (5, 5))
+            .await;
     let group = gateway.world.group(&["alice"], 0);
     let mut alice = gateway.ready("alice").await;
     let mut last = json!(null);
@@ -286,7 +289,7 @@ async fn a_user_who_sends_too_fast_is_told_to_wait() {
 
 #[tokio::test]
 async fn lists_and_other_calls_are_answered_for_the_user() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::in_encoding(ENCODING).await;
     let group = gateway.world.group(&["alice"], 3);
     let foreign = gateway.world.group(&["bob"], 3);
     let mut alice = gateway.ready("alice").await;
@@ -309,7 +312,7 @@ async fn lists_and_other_calls_are_answered_for_the_user() {
 
 #[tokio::test]
 async fn a_page_on_a_socket_is_cut_to_its_limit() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::in_encoding(ENCODING).await;
     let group = gateway.world.group(&["alice"], 0);
     for _ in 0..100 {
         gateway.world.append(group, "alice", &"y".repeat(10_000), "");
@@ -322,7 +325,7 @@ async fn a_page_on_a_socket_is_cut_to_its_limit() {
 
 #[tokio::test]
 async fn one_more_session_than_allowed_closes_the_oldest() {
-    let gateway = Gateway::with(|config| config.user_sessions_max = 2).await;
+    let gateway = Gateway::in_encoding_with(ENCODING, |config| config.user_sessions_max = 2).await;
     let mut first = gateway.ready("alice").await;
     let mut second = gateway.ready("alice").await;
     let _third = gateway.ready("alice").await;
@@ -332,7 +335,7 @@ async fn one_more_session_than_allowed_closes_the_oldest() {
 
 #[tokio::test]
 async fn what_nobody_needs_is_followed_no_longer() {
-    let gateway = Gateway::with(|config| config.linger_ms = 100).await;
+    let gateway = Gateway::in_encoding_with(ENCODING, |config| config.linger_ms = 100).await;
     let group = gateway.world.group(&["alice"], 1);
     let alice = gateway.ready("alice").await;
     assert!(gateway.world.follows(group) && gateway.world.watches("alice"));

@@ -8,9 +8,16 @@ use super::*;
 /// Unary methods that are for services only.
 const FOR_SERVICES: &[&str] = &[
     "/viberchat.conversation.v1.ConversationService/AuthorizeMember",
+    "/viberchat.conversation.v1.ConversationService/BatchAuthorizeMembers",
+    "/viberchat.conversation.v1.ConversationService/BatchCheckShared",
     "/viberchat.conversation.v1.ConversationService/RecordActivity",
+    "/viberchat.conversation.v1.UserDirectoryService/DeactivateUser",
     "/viberchat.conversation.v1.UserDirectoryService/UpsertUsers",
     "/viberchat.message.v1.MessageService/AppendSystemEntry",
+    "/viberchat.gateway.v1.GatewayAdminService/ListSessions",
+    "/viberchat.gateway.v1.GatewayAdminService/GetSession",
+    "/viberchat.gateway.v1.GatewayAdminService/DisconnectUser",
+    "/viberchat.gateway.v1.GatewayAdminService/Drain",
 ];
 
 /// Path, name of the request, and whether anything is streamed.

@@ -15,7 +15,7 @@ use viberchat_proto::message::v1::{EntryBody, Head, LogEntry, MessageSent, ReadL
 
 use crate::config::Config;
 use crate::fanout::{Slot, Topic};
-use crate::frames;
+use crate::frames::{self, Encoding};
 use crate::session::{Job, JobDone, Phase, Session};
 
 /// Entries of a log at the begin.
@@ -112,7 +112,7 @@ impl Model {
             topic.advance_head(*head);
         }
         let mut model = Self {
-            session: Session::new(Arc::new(config), now),
+            session: Session::new(Arc::new(config), Encoding::Json, now),
             now,
             is_member: vec![true; heads.len()],
             heads: heads.to_vec(),
@@ -138,7 +138,14 @@ impl Model {
     pub(super) fn begin(&mut self) {
         let ends = (self.now + Duration::from_secs(1_000_000), Timestamp::from_millis(0));
         let resume = self.cursors.is_some();
-        self.session.welcome(self.now, frames::reply(1, None), resume, ends, Duration::from_millis(500));
+        self.session.welcome(
+            self.now,
+            &frames::reply(1, None),
+            super::identity(),
+            resume,
+            ends,
+            Duration::from_millis(500),
+        );
         if let Some(cursors) = &self.cursors {
             let Phase::Resume { cursors: known, .. } = &mut self.session.phase else { panic!("a resume begins") };
             for (topic, cursor) in self.topics.iter().zip(cursors) {
@@ -198,7 +205,7 @@ impl Model {
         self.heads[which] += count;
         self.topics[which].advance_head(self.heads[which]);
         for seq in first..=self.heads[which] {
-            let frame = frames::entry(self.entry(which, seq));
+            let frame = Encoding::Json.encode(&frames::entry(self.entry(which, seq)));
             self.session.entry(slot_of(which), &self.topics[which], seq, &frame);
         }
     }

@@ -1,20 +1,39 @@
-//! A client with a real socket that says and hears JSON.
+//! A client with a real socket. Tests say and hear JSON; in the binary encoding it is translated.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use http::header::{HeaderName, HeaderValue};
+use prost::Message as _;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_websockets::{ClientBuilder, Limits, Message, WebSocketStream};
 use viberchat_kit::id::ConversationId;
+use viberchat_proto::gateway::v1::{ClientFrame, ServerFrame};
 
 /// Longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How the frames are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Json,
+    Proto,
+}
+
+impl Encoding {
+    fn subprotocol(self) -> &'static str {
+        match self {
+            Self::Json => "viberchat.v1.json",
+            Self::Proto => "viberchat.v1.proto",
+        }
+    }
+}
+
 pub(crate) struct Client {
+    encoding: Encoding,
     pub(crate) socket: WebSocketStream<TcpStream>,
     next_id: u32,
     /// Pushes that came while a reply was waited for.
@@ -30,7 +49,12 @@ pub(crate) enum Heard {
 }
 
 impl Client {
-    pub(crate) async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr, encoding: Encoding) -> Self {
+        Self::try_connect(address, encoding).await.expect("the upgrade is granted")
+    }
+
+    /// `None`: the upgrade was refused.
+    pub(crate) async fn try_connect(address: SocketAddr, encoding: Encoding) -> Option<Self> {
         let tcp = TcpStream::connect(address).await.expect("the gateway listens");
         tcp.set_nodelay(true).expect("a TCP stream");
         let uri = format!("ws://{address}/v1/connect");
@@ -40,16 +64,22 @@ impl Client {
             .limits(Limits::unlimited())
             .add_header(
                 HeaderName::from_static("sec-websocket-protocol"),
-                HeaderValue::from_static("viberchat.v1.json"),
+                HeaderValue::from_static(encoding.subprotocol()),
             )
             .expect("an allowed header");
-        let (socket, response) = builder.connect_on(tcp).await.expect("the upgrade is granted");
-        assert_eq!(response.headers()["sec-websocket-protocol"], "viberchat.v1.json");
-        Self { socket, next_id: 0, pushes: Vec::new() }
+        let (socket, response) = builder.connect_on(tcp).await.ok()?;
+        assert_eq!(response.headers()["sec-websocket-protocol"], encoding.subprotocol());
+        Some(Self { encoding, socket, next_id: 0, pushes: Vec::new() })
     }
 
     pub(crate) async fn say(&mut self, frame: &Value) {
-        self.say_text(&frame.to_string()).await;
+        match self.encoding {
+            Encoding::Json => self.say_text(&frame.to_string()).await,
+            Encoding::Proto => {
+                let frame: ClientFrame = serde_json::from_value(frame.clone()).expect("a client frame");
+                self.socket.send(Message::binary(frame.encode_to_vec())).await.expect("the socket takes it");
+            }
+        }
     }
 
     pub(crate) async fn say_text(&mut self, text: &str) {
@@ -67,7 +97,13 @@ impl Client {
     pub(crate) async fn hear(&mut self) -> Heard {
         loop {
             match timeout(PATIENCE, self.socket.next()).await.expect("something is heard in time") {
+                Some(Ok(message)) if message.is_binary() => {
+                    assert_eq!(self.encoding, Encoding::Proto);
+                    let frame = ServerFrame::decode(message.as_payload().as_ref()).expect("frames decode");
+                    return Heard::Frame(serde_json::to_value(frame).expect("it has a JSON form"));
+                }
                 Some(Ok(message)) if message.is_text() => {
+                    assert_eq!(self.encoding, Encoding::Json);
                     let text = message.as_text().expect("a text");
                     return Heard::Frame(serde_json::from_str(text).expect("frames are JSON"));
                 }

@@ -16,6 +16,26 @@ use viberchat_proto::conversation::v1::*;
 use super::message::until_first_ends;
 use super::world::{Watcher, World};
 
+/// Methods that answer with nothing in it, and are noted.
+macro_rules! noted {
+    ($($method:ident($request:ty) -> $response:ty;)*) => {
+        $(
+            fn $method<'life0, 'async_trait>(
+                &'life0 self,
+                _: Request<$request>,
+            ) -> Pin<Box<dyn Future<Output = Result<Response<$response>, Status>> + Send + 'async_trait>>
+            where
+                'life0: 'async_trait,
+                Self: 'async_trait,
+            {
+                self.0.lock().noted.push(stringify!($method));
+                Box::pin(async { Ok(Response::new(<$response>::default())) })
+            }
+        )*
+    };
+}
+pub(crate) use noted;
+
 macro_rules! not_scripted {
     ($($method:ident($request:ty) -> $response:ty;)*) => {
         $(
@@ -51,6 +71,25 @@ impl ConversationService for World {
         list_members(ListMembersRequest) -> ListMembersResponse;
         authorize_member(AuthorizeMemberRequest) -> AuthorizeMemberResponse;
         record_activity(RecordActivityRequest) -> RecordActivityResponse;
+        batch_check_shared(BatchCheckSharedRequest) -> BatchCheckSharedResponse;
+    }
+
+    noted! {
+        delete_conversation(DeleteConversationRequest) -> DeleteConversationResponse;
+        block_user(BlockUserRequest) -> BlockUserResponse;
+        unblock_user(UnblockUserRequest) -> UnblockUserResponse;
+        list_blocked_users(ListBlockedUsersRequest) -> ListBlockedUsersResponse;
+    }
+
+    async fn batch_authorize_members(
+        &self,
+        request: Request<BatchAuthorizeMembersRequest>,
+    ) -> Result<Response<BatchAuthorizeMembersResponse>, Status> {
+        let mut state = self.0.lock();
+        let requests = request.into_inner().requests;
+        state.authorizations += requests.len();
+        let responses = requests.iter().map(|request| state.authorize(request)).collect();
+        Ok(Response::new(BatchAuthorizeMembersResponse { responses }))
     }
 
     async fn get_conversation(
@@ -109,6 +148,7 @@ impl World {
                         user_id: user.clone(),
                         memberships: page.to_vec(),
                         last: is_last,
+                        ..MembershipSnapshot::default()
                     };
                     let push = Some(Push::Snapshot(snapshot));
                     let _sent = watcher.sender.send(Ok(WatchMembershipsResponse { push }));
@@ -120,7 +160,7 @@ impl World {
                     watcher.users.remove(&user);
                 }
             }
-            None => {}
+            Some(Change::Resume(_)) | None => {}
         }
     }
 }
@@ -130,6 +170,7 @@ impl UserDirectoryService for World {
     not_scripted! {
         upsert_users(UpsertUsersRequest) -> UpsertUsersResponse;
         search_users(SearchUsersRequest) -> SearchUsersResponse;
+        deactivate_user(DeactivateUserRequest) -> DeactivateUserResponse;
     }
 
     async fn batch_get_users(

@@ -15,7 +15,8 @@ use viberchat_proto::message::v1::subscribe_request::Request as Change;
 use viberchat_proto::message::v1::subscribe_response::Push;
 use viberchat_proto::message::v1::*;
 
-use super::world::{Subscriber, World};
+use super::conversation::noted;
+use super::world::{Subscriber, World, shown_to};
 
 type Pushes<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -124,8 +125,14 @@ impl MessageService for World {
         not_scripted()
     }
 
-    async fn get_message(&self, _: Request<GetMessageRequest>) -> Result<Response<GetMessageResponse>, Status> {
-        not_scripted()
+    noted! {
+        get_message(GetMessageRequest) -> GetMessageResponse;
+        add_reaction(AddReactionRequest) -> AddReactionResponse;
+        remove_reaction(RemoveReactionRequest) -> RemoveReactionResponse;
+        pin_message(PinMessageRequest) -> PinMessageResponse;
+        unpin_message(UnpinMessageRequest) -> UnpinMessageResponse;
+        list_pinned_messages(ListPinnedMessagesRequest) -> ListPinnedMessagesResponse;
+        mark_delivered(MarkDeliveredRequest) -> MarkDeliveredResponse;
     }
 
     async fn list_messages(
@@ -161,7 +168,10 @@ impl MessageService for World {
         }
         let log = state.log_for(&request.conversation_id, &user)?;
         let after = usize::try_from(request.after_seq).unwrap_or(usize::MAX);
-        let entries = log.iter().skip(after).take(request.limit as usize).cloned().collect();
+        let id = ConversationId::parse(&request.conversation_id).expect("its log was found");
+        let visible_from = state.conversations[&id].visible_from.get(&user).copied().unwrap_or(0);
+        let entries = log.iter().skip(after).take(request.limit as usize);
+        let entries = entries.map(|entry| shown_to(entry, visible_from)).collect();
         Ok(Response::new(ReadLogResponse { entries, head_seq: log.len() as u64 }))
     }
 
@@ -191,6 +201,7 @@ impl MessageService for World {
             user_id: user,
             read_seq: request.seq,
             read_message_no: request.seq,
+            ..Position::default()
         };
         Ok(Response::new(MarkReadResponse {
             position: Some(position),

@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod conversation;
 pub(crate) mod message;
+pub(crate) mod presence;
 pub(crate) mod world;
 
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::TcpListener;
 use tower::Layer as _;
-use viberchat_gateway::{Config, Deps};
+use viberchat_gateway::{Config, Deps, Operations};
 use viberchat_kit::auth::{
     Access, AuthLayer, MethodRule, MethodTable, Scope, ServiceIdentity, TokenSigner, TokenVerifier, VerifierConfig,
 };
@@ -25,8 +26,9 @@ use viberchat_kit::telemetry::Metrics;
 use viberchat_proto::conversation::v1::conversation_service_server::ConversationServiceServer;
 use viberchat_proto::conversation::v1::user_directory_service_server::UserDirectoryServiceServer;
 use viberchat_proto::message::v1::message_service_server::MessageServiceServer;
+use viberchat_proto::presence::v1::presence_service_server::PresenceServiceServer;
 
-use client::Client;
+use client::{Client, Encoding};
 use world::World;
 
 /// As the services' own tables have it, as far as the gateway calls.
@@ -45,6 +47,27 @@ const RULES: &[MethodRule] = &[
         Access::service(Scope::Authorize),
     ),
     MethodRule::unary("/viberchat.conversation.v1.UserDirectoryService/BatchGetUsers", Access::USERS),
+    MethodRule::unary("/viberchat.message.v1.MessageService/GetMessage", Access::USERS),
+    MethodRule::unary("/viberchat.message.v1.MessageService/AddReaction", Access::USERS),
+    MethodRule::unary("/viberchat.message.v1.MessageService/RemoveReaction", Access::USERS),
+    MethodRule::unary("/viberchat.message.v1.MessageService/PinMessage", Access::USERS),
+    MethodRule::unary("/viberchat.message.v1.MessageService/UnpinMessage", Access::USERS),
+    MethodRule::unary("/viberchat.message.v1.MessageService/ListPinnedMessages", Access::USERS),
+    MethodRule::unary("/viberchat.message.v1.MessageService/MarkDelivered", Access::USERS),
+    MethodRule::unary("/viberchat.conversation.v1.ConversationService/DeleteConversation", Access::USERS),
+    MethodRule::unary("/viberchat.conversation.v1.ConversationService/BlockUser", Access::USERS),
+    MethodRule::unary("/viberchat.conversation.v1.ConversationService/UnblockUser", Access::USERS),
+    MethodRule::unary("/viberchat.conversation.v1.ConversationService/ListBlockedUsers", Access::USERS),
+    MethodRule::unary(
+        "/viberchat.conversation.v1.ConversationService/BatchAuthorizeMembers",
+        Access::service(Scope::Authorize),
+    ),
+    MethodRule::streaming("/viberchat.presence.v1.PresenceService/Attach", Access::service(Scope::Relay)),
+    MethodRule::streaming("/viberchat.presence.v1.PresenceService/Watch", Access::USERS),
+    MethodRule::streaming("/viberchat.presence.v1.PresenceService/WatchTyping", Access::users_or_service(Scope::Relay)),
+    MethodRule::unary("/viberchat.presence.v1.PresenceService/SetStatus", Access::USERS),
+    MethodRule::unary("/viberchat.presence.v1.PresenceService/SetTyping", Access::USERS),
+    MethodRule::unary("/viberchat.presence.v1.PresenceService/BatchGetPresence", Access::USERS),
 ];
 
 /// A running gateway.
@@ -53,12 +76,24 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) signer: TokenSigner,
     pub(crate) metrics: Metrics,
+    pub(crate) operations: Operations,
+    encoding: Encoding,
     lifecycle: Lifecycle,
 }
 
 impl Gateway {
     pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
+    }
+
+    /// Its clients use this encoding.
+    pub(crate) async fn in_encoding(encoding: Encoding) -> Self {
+        Self { encoding, ..Self::start().await }
+    }
+
+    /// The same, with settings of its own.
+    pub(crate) async fn in_encoding_with(encoding: Encoding, change: impl FnOnce(&mut Config)) -> Self {
+        Self { encoding, ..Self::with(change).await }
     }
 
     /// With settings of its own.
@@ -71,7 +106,8 @@ impl Gateway {
         let lifecycle = Lifecycle::new();
         let routes = tonic::service::Routes::new(MessageServiceServer::new(world.clone()))
             .add_service(ConversationServiceServer::new(world.clone()))
-            .add_service(UserDirectoryServiceServer::new(world.clone()));
+            .add_service(UserDirectoryServiceServer::new(world.clone()))
+            .add_service(PresenceServiceServer::new(world.clone()));
         let auth = AuthLayer::new(verifier.clone(), Arc::new(MethodTable::new(&[RULES])));
         let identity =
             ServiceIdentity::new("gateway", &[Scope::ActForUsers, Scope::Authorize, Scope::Relay, Scope::Directory]);
@@ -87,14 +123,17 @@ impl Gateway {
             metrics: metrics.clone(),
             verifier,
             conversation: channel.clone(),
-            message: channel,
+            message: channel.clone(),
+            presence: channel,
             extra: Router::new(),
         };
         let service = viberchat_gateway::build(config, deps).await.expect("a good configuration");
+        let operations = service.operations();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has free ports");
         let address = listener.local_addr().expect("it is bound");
         lifecycle.handle().spawn("serve", async move { service.serve(listener).await });
-        Self { world, address, signer: TokenSigner::new(&secret, clock), metrics, lifecycle }
+        let encoding = Encoding::Json;
+        Self { operations, encoding, world, address, signer: TokenSigner::new(&secret, clock), metrics, lifecycle }
     }
 
     pub(crate) fn token(&self, user: &str) -> String {
@@ -107,7 +146,12 @@ impl Gateway {
 
     /// A client without a session.
     pub(crate) async fn connect(&self) -> Client {
-        Client::connect(self.address).await
+        Client::connect(self.address, self.encoding).await
+    }
+
+    /// A client without a session. `None`: 503, with a time to wait.
+    pub(crate) async fn try_connect(&self) -> Option<Client> {
+        Client::try_connect(self.address, self.encoding).await
     }
 
     /// A client whose session is ready.

@@ -11,12 +11,17 @@ use viberchat_kit::error::{Error, Reason};
 use viberchat_kit::id::{ConversationId, MessageId, SystemEntropy};
 use viberchat_proto::conversation::v1::watch_memberships_response::Push as Membership;
 use viberchat_proto::conversation::v1::{
-    Membership as Member, MembershipChange, MembershipChangeKind, WatchMembershipsResponse,
+    AuthorizeMemberRequest, AuthorizeMemberResponse, Membership as Member, MembershipChange, MembershipChangeKind,
+    Span, WatchMembershipsResponse,
 };
 use viberchat_proto::message::v1::entry_body::Body;
 use viberchat_proto::message::v1::subscribe_response::Push;
-use viberchat_proto::message::v1::{EntryBody, LogEntry, Message, MessageSent, Position, SubscribeResponse};
-use viberchat_proto::types::v1::{ConversationKind, Role};
+use viberchat_proto::message::v1::{
+    EntryBody, Hidden, LogEntry, MembersAdded, Message, MessageSent, Position, ReactionAdded, SubscribeResponse,
+};
+use viberchat_proto::types::v1::{ConversationKind, HistoryVisibility, Role};
+
+use super::presence::PresenceState;
 
 #[derive(Clone, Default)]
 pub(crate) struct World(pub(crate) Arc<Mutex<State>>);
@@ -37,6 +42,11 @@ pub(crate) struct State {
     pub(crate) memberships_hang: bool,
     /// Doors of the sends that came.
     pub(crate) doors: Vec<i32>,
+    /// Calls that are only noted.
+    pub(crate) noted: Vec<&'static str>,
+    /// Pairs of which it was asked what the user may see.
+    pub(crate) authorizations: usize,
+    pub(crate) presence: PresenceState,
 }
 
 #[derive(Default)]
@@ -44,6 +54,10 @@ pub(crate) struct Conversation {
     pub(crate) kind: ConversationKind,
     pub(crate) members: HashSet<String>,
     pub(crate) log: Vec<LogEntry>,
+    /// Of the membership, and of the entries from now on.
+    pub(crate) version: u64,
+    /// Users who see only what came since.
+    pub(crate) visible_from: HashMap<String, u64>,
 }
 
 pub(crate) struct Subscriber {
@@ -69,7 +83,7 @@ impl World {
     fn conversation(&self, kind: ConversationKind, members: &[&str], entries: u64) -> ConversationId {
         let id = ConversationId::new(&SystemClock, &SystemEntropy);
         let all = members.iter().map(|member| (*member).to_owned()).collect();
-        self.0.lock().conversations.insert(id, Conversation { kind, members: all, log: Vec::new() });
+        self.0.lock().conversations.insert(id, Conversation { kind, members: all, version: 1, ..<_>::default() });
         for number in 1..=entries {
             self.append(id, members[0], &format!("message {number}"), "");
         }
@@ -92,7 +106,7 @@ impl World {
 
     pub(crate) fn position(&self, id: ConversationId, user: &str, read_seq: u64) {
         let position =
-            Position { conversation_id: id.to_string(), user_id: user.to_owned(), read_seq, read_message_no: read_seq };
+            Position { conversation_id: id.to_string(), user_id: user.to_owned(), read_seq, ..Position::default() };
         self.0.lock().publish(id, &Push::Position(position));
     }
 
@@ -100,6 +114,42 @@ impl World {
         let mut state = self.0.lock();
         state.conversations.get_mut(&id).expect("it is there").members.insert(user.to_owned());
         state.tell(id, user, MembershipChangeKind::Added);
+    }
+
+    /// Adds a member who sees nothing of what was before, with the entry that says so.
+    pub(crate) fn add_member_without_history(&self, id: ConversationId, user: &str) {
+        self.append_joining(id, user, true);
+        self.0.lock().tell(id, user, MembershipChangeKind::Added);
+    }
+
+    /// The same, while nobody listens.
+    pub(crate) fn add_member_without_history_unheard(&self, id: ConversationId, user: &str) {
+        self.append_joining(id, user, false);
+    }
+
+    fn append_joining(&self, id: ConversationId, user: &str, heard: bool) {
+        let mut state = self.0.lock();
+        let conversation = state.conversations.get_mut(&id).expect("it is there");
+        conversation.members.insert(user.to_owned());
+        conversation.version += 1;
+        let seq = conversation.log.len() as u64 + 1;
+        conversation.visible_from.insert(user.to_owned(), seq);
+        state.append_body(id, "alice", Body::MembersAdded(MembersAdded::default()), "", heard);
+    }
+
+    /// What the streams did not hear before comes now.
+    pub(crate) fn publish_from(&self, id: ConversationId, seq: u64) {
+        let mut state = self.0.lock();
+        let entries: Vec<_> = state.conversations[&id].log.iter().filter(|entry| entry.seq >= seq).cloned().collect();
+        for entry in entries {
+            state.publish(id, &Push::Entry(entry));
+        }
+    }
+
+    /// Reacts to the message of that seq, and tells the subscribers.
+    pub(crate) fn react(&self, id: ConversationId, actor: &str, message_seq: u64) {
+        let reaction = ReactionAdded { message_seq, emoji: "+1".to_owned(), ..ReactionAdded::default() };
+        self.0.lock().append_body(id, actor, Body::ReactionAdded(reaction), "", true);
     }
 
     pub(crate) fn remove_member(&self, id: ConversationId, user: &str) {
@@ -152,20 +202,7 @@ impl State {
         let at = Timestamp::from_millis(1_700_000_000_000 + i64::try_from(seq).expect("small"));
         let message_id = MessageId::for_seq(at, seq, &SystemEntropy).to_string();
         let sent = MessageSent { message_id: message_id.clone(), text: text.to_owned(), ..MessageSent::default() };
-        let entry = LogEntry {
-            conversation_id: id.to_string(),
-            seq,
-            message_no: seq,
-            actor_user_id: actor.to_owned(),
-            create_time: Some(at.to_proto()),
-            request_id: request_id.to_owned(),
-            body: Some(EntryBody { body: Some(Body::Message(sent)) }),
-            ..LogEntry::default()
-        };
-        conversation.log.push(entry.clone());
-        if heard {
-            self.publish(id, &Push::Entry(entry));
-        }
+        self.append_body(id, actor, Body::Message(sent), request_id, heard);
         Message {
             message_id,
             conversation_id: id.to_string(),
@@ -179,6 +216,34 @@ impl State {
         }
     }
 
+    fn append_body(&mut self, id: ConversationId, actor: &str, body: Body, request_id: &str, heard: bool) {
+        let conversation = self.conversations.get_mut(&id).expect("it is there");
+        let seq = conversation.log.len() as u64 + 1;
+        let at = Timestamp::from_millis(1_700_000_000_000 + i64::try_from(seq).expect("small"));
+        let entry = LogEntry {
+            conversation_id: id.to_string(),
+            seq,
+            message_no: seq,
+            conversation_version: conversation.version,
+            actor_user_id: actor.to_owned(),
+            create_time: Some(at.to_proto()),
+            request_id: request_id.to_owned(),
+            body: Some(EntryBody { body: Some(body) }),
+        };
+        conversation.log.push(entry.clone());
+        if heard {
+            self.publish(id, &Push::Entry(entry));
+        }
+    }
+
+    pub(crate) fn authorize(&self, request: &AuthorizeMemberRequest) -> AuthorizeMemberResponse {
+        let id = ConversationId::parse(&request.conversation_id).expect("a good id");
+        let visible_from = self.conversations[&id].visible_from.get(&request.user_id).copied();
+        let history = if visible_from.is_some() { HistoryVisibility::SinceJoining } else { HistoryVisibility::Shared };
+        let spans = vec![Span { from_seq: visible_from.unwrap_or(1), to_seq: 0 }];
+        AuthorizeMemberResponse { history: history.into(), spans, ..AuthorizeMemberResponse::default() }
+    }
+
     pub(crate) fn publish(&mut self, id: ConversationId, push: &Push) {
         for subscriber in self.subscribers.iter().filter(|subscriber| subscriber.follows.contains(&id)) {
             let _sent = subscriber.sender.send(Ok(SubscribeResponse { push: Some(push.clone()) }));
@@ -190,13 +255,17 @@ impl State {
             conversation_id: id.to_string(),
             kind: self.conversations[&id].kind.into(),
             role: Role::Member.into(),
-            conversation_version: 1,
+            conversation_version: self.conversations[&id].version,
         }
     }
 
     fn tell(&mut self, id: ConversationId, user: &str, kind: MembershipChangeKind) {
-        let change =
-            MembershipChange { user_id: user.to_owned(), kind: kind.into(), membership: Some(self.membership(id)) };
+        let change = MembershipChange {
+            user_id: user.to_owned(),
+            kind: kind.into(),
+            membership: Some(self.membership(id)),
+            ..MembershipChange::default()
+        };
         for watcher in self.watchers.iter().filter(|watcher| watcher.users.contains(user)) {
             let push = Some(Membership::Change(change.clone()));
             let _sent = watcher.sender.send(Ok(WatchMembershipsResponse { push }));
@@ -209,5 +278,23 @@ impl State {
         let id = ConversationId::parse(id).map_err(|_| not_found())?;
         let conversation = self.conversations.get(&id).ok_or_else(not_found)?;
         if conversation.members.contains(user) { Ok(&conversation.log) } else { Err(not_found()) }
+    }
+}
+
+/// An entry as a user sees it who sees nothing from before `visible_from`.
+pub(crate) fn shown_to(entry: &LogEntry, visible_from: u64) -> LogEntry {
+    let target = match entry.body.as_ref().and_then(|body| body.body.as_ref()) {
+        Some(Body::ReactionAdded(reaction)) => reaction.message_seq,
+        _ => entry.seq,
+    };
+    if target.min(entry.seq) >= visible_from {
+        return entry.clone();
+    }
+    let hidden = EntryBody { body: Some(Body::Hidden(Hidden { to_seq: entry.seq })) };
+    LogEntry {
+        conversation_id: entry.conversation_id.clone(),
+        seq: entry.seq,
+        body: Some(hidden),
+        ..LogEntry::default()
     }
 }
