@@ -1,5 +1,12 @@
 -- Generated: the schema after all migrations. Do not edit; a test says how to write it anew.
 
+CREATE TABLE block (
+    user_id TEXT NOT NULL,
+    blocked_user_id TEXT NOT NULL,
+    blocked_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (user_id, blocked_user_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE conversation (
     conversation_id BLOB NOT NULL PRIMARY KEY CHECK (length(conversation_id) = 16),
     kind INTEGER NOT NULL CHECK (kind IN (1, 2)),
@@ -11,7 +18,7 @@ CREATE TABLE conversation (
     -- Counts the changes that made a system entry; 0 for ever in a direct.
     version INTEGER NOT NULL,
     member_count INTEGER NOT NULL CHECK (member_count >= 0)
-) STRICT, WITHOUT ROWID;
+, history INTEGER NOT NULL DEFAULT 1 CHECK (history IN (1, 2)), metadata TEXT NOT NULL DEFAULT '{}', name_key TEXT NOT NULL DEFAULT '', deleted_at_ms INTEGER) STRICT, WITHOUT ROWID;
 
 CREATE TABLE conversation_activity (
     conversation_id BLOB NOT NULL PRIMARY KEY REFERENCES conversation (conversation_id),
@@ -41,9 +48,12 @@ CREATE TABLE member (
     -- What the list goes by: the last activity known, or the joining.
     list_at_ms INTEGER NOT NULL,
     -- The other user of a direct.
-    peer_user_id TEXT,
+    peer_user_id TEXT, mute_until_ms INTEGER, archived INTEGER NOT NULL DEFAULT 0 CHECK (archived IN (0, 1)), nickname TEXT NOT NULL DEFAULT '', nickname_key TEXT NOT NULL DEFAULT '', cleared_seq INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (conversation_id, user_id)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX member_by_archived_list ON member (user_id, archived, pinned, list_at_ms, conversation_id, kind)
+    WHERE listed = 1;
 
 CREATE INDEX member_by_list ON member (user_id, pinned, list_at_ms, conversation_id, kind) WHERE listed = 1;
 
@@ -55,7 +65,7 @@ CREATE TABLE member_span (
     from_version INTEGER NOT NULL,
     from_seq INTEGER,
     to_version INTEGER,
-    to_seq INTEGER,
+    to_seq INTEGER, cleared_seq INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (conversation_id, user_id, from_version)
 ) STRICT, WITHOUT ROWID;
 
@@ -73,6 +83,10 @@ CREATE TABLE membership_change (
     role INTEGER,
     at_ms INTEGER NOT NULL
 ) STRICT;
+
+CREATE INDEX membership_change_by_conversation ON membership_change (conversation_id, change_id) WHERE user_id IS NULL;
+
+CREATE INDEX membership_change_by_user ON membership_change (user_id, change_id) WHERE user_id IS NOT NULL;
 
 CREATE TABLE outbox (
     conversation_id BLOB NOT NULL REFERENCES conversation (conversation_id),
@@ -120,7 +134,7 @@ CREATE TABLE user_profile (
     avatar_url TEXT NOT NULL,
     -- The name that is shown, folded: what a search is sorted by.
     sort_key TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+, email TEXT NOT NULL DEFAULT '', deactivated_at_ms INTEGER) STRICT, WITHOUT ROWID;
 
 CREATE TABLE user_word (
     word TEXT NOT NULL,

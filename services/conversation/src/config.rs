@@ -22,6 +22,8 @@ pub struct Config {
     pub reader_connections: u32,
     /// Who counts as a user.
     pub directory: Directory,
+    /// Whom users find. Services that act for nobody find everybody.
+    pub search: Search,
     /// Whether a user may have a direct conversation with themselves.
     pub allow_self_conversation: bool,
     /// Members of a group at most.
@@ -30,6 +32,8 @@ pub struct Config {
     pub call_members_max: u32,
     /// Conversations in a user's list at most.
     pub user_conversations_max: u32,
+    /// Users whom a user may block at most.
+    pub user_blocks_max: u32,
     /// How long the same request id gives the first result.
     pub request_retention_ms: u64,
     /// How long a call waits for the seq of its entry before it says `pending`.
@@ -42,7 +46,7 @@ pub struct Config {
     pub relay_backoff_max_ms: u64,
     /// How often changes of other processes are looked for.
     pub watch_poll_ms: u64,
-    /// How long changes are kept for processes that look for them.
+    /// How long changes are kept for processes that look for them, and for streams that resume.
     pub watch_retention_ms: u64,
     /// Users on one stream of memberships at most.
     pub watch_users_max: u32,
@@ -54,9 +58,24 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Directory {
-    /// Every well-formed id, known or not.
+    /// Every well-formed id, known or not, that was not deactivated.
     #[default]
     Open,
+    /// Only those that the host application has pushed.
+    Strict,
+}
+
+/// Whom users find by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Search {
+    /// Those with whom they share a conversation.
+    #[default]
+    Shared,
+    /// Everybody.
+    Everybody,
+    /// Nobody: searches are refused.
+    Off,
 }
 
 const SECOND_MS: u64 = 1_000;
@@ -69,10 +88,12 @@ impl Default for Config {
             data_file: PathBuf::from("conversation.sqlite"),
             reader_connections: 4,
             directory: Directory::Open,
+            search: Search::Shared,
             allow_self_conversation: false,
             group_members_max: 5_000,
             call_members_max: 200,
             user_conversations_max: 10_000,
+            user_blocks_max: 10_000,
             request_retention_ms: 24 * HOUR_MS,
             entry_wait_ms: SECOND_MS,
             relay_timeout_ms: 5 * SECOND_MS,
@@ -92,11 +113,12 @@ impl Config {
     /// # Errors
     /// Names each key that is out of its range, with the range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let numbers: [(&str, u64, RangeInclusive<u64>); 13] = [
+        let numbers: [(&str, u64, RangeInclusive<u64>); 14] = [
             ("reader_connections", self.reader_connections.into(), 1..=64),
             ("group_members_max", self.group_members_max.into(), 2..=5_000),
             ("call_members_max", self.call_members_max.into(), 1..=200),
             ("user_conversations_max", self.user_conversations_max.into(), 1..=100_000),
+            ("user_blocks_max", self.user_blocks_max.into(), 1..=100_000),
             ("request_retention_ms", self.request_retention_ms, HOUR_MS..=30 * 24 * HOUR_MS),
             ("entry_wait_ms", self.entry_wait_ms, 1..=MINUTE_MS),
             ("relay_timeout_ms", self.relay_timeout_ms, 10..=MINUTE_MS),
@@ -126,6 +148,8 @@ impl Config {
             group_members_max: self.group_members_max,
             call_members_max: self.call_members_max,
             user_conversations_max: self.user_conversations_max,
+            user_blocks_max: self.user_blocks_max,
+            known_users_only: self.directory == Directory::Strict,
         }
     }
 
@@ -171,12 +195,22 @@ mod tests {
             }
             checked += 1;
         }
-        assert_eq!(checked, 14);
+        assert_eq!(checked, 15);
+    }
+
+    #[test]
+    fn directories_and_searches_go_by_their_names() {
+        let config: Config = serde_json::from_value(json!({"directory": "strict", "search": "everybody"})).unwrap();
+        assert_eq!((config.directory, config.search), (Directory::Strict, Search::Everybody));
+        assert!(config.limits().known_users_only && !Config::default().limits().known_users_only);
+        // Nobody finds strangers unless somebody has decided so.
+        assert_eq!(Config::default().search, Search::Shared);
     }
 
     #[test]
     fn unknown_keys_and_directories_are_refused() {
         assert!(serde_json::from_value::<Config>(json!({"data_fill": "x"})).is_err());
-        assert!(serde_json::from_value::<Config>(json!({"directory": "strict"})).is_err());
+        assert!(serde_json::from_value::<Config>(json!({"directory": "closed"})).is_err());
+        assert!(serde_json::from_value::<Config>(json!({"search": "nearby"})).is_err());
     }
 }

@@ -6,9 +6,10 @@ use viberchat_proto::message::v1 as log;
 use viberchat_proto::types::v1 as types;
 
 use crate::domain::{
-    Authorization, ConversationUpdate, ConversationView, Kind, Member, Membership, OwnSide, Profile, Role, Span,
-    SystemEntry,
+    Authorization, ConversationUpdate, ConversationView, History, Kind, Member, MemberSettings, Membership, Metadata,
+    Profile, Role, Span, SystemEntry,
 };
+use crate::store::{Block, ChangeId, MembershipChangeKind};
 
 pub(crate) fn kind_to_proto(kind: Kind) -> types::ConversationKind {
     match kind {
@@ -44,10 +45,37 @@ pub(crate) fn role_from_proto(role: i32) -> Option<Role> {
     }
 }
 
+fn history_to_proto(history: History) -> types::HistoryVisibility {
+    match history {
+        History::Shared => types::HistoryVisibility::Shared,
+        History::SinceJoining => types::HistoryVisibility::SinceJoining,
+    }
+}
+
+/// `Some(None)`: not set. `None`: a visibility of a later release.
+pub(crate) fn history_from_proto(history: i32) -> Option<Option<History>> {
+    match types::HistoryVisibility::try_from(history) {
+        Ok(types::HistoryVisibility::Unspecified) => Some(None),
+        Ok(types::HistoryVisibility::Shared) => Some(Some(History::Shared)),
+        Ok(types::HistoryVisibility::SinceJoining) => Some(Some(History::SinceJoining)),
+        Err(_) => None,
+    }
+}
+
+fn metadata_to_proto(metadata: &Metadata) -> types::Metadata {
+    types::Metadata { entries: metadata.clone() }
+}
+
 pub(crate) fn conversation_to_proto(view: &ConversationView) -> proto::Conversation {
     let ConversationView { conversation, own } = view;
     let role = own.as_ref().map_or(types::Role::Unspecified, |own| role_to_proto(own.role));
     let peer = own.as_ref().and_then(|own| own.peer.as_ref());
+    // What only groups have.
+    let history = match conversation.kind {
+        Kind::Direct => types::HistoryVisibility::Unspecified,
+        Kind::Group => history_to_proto(conversation.history),
+    };
+    let metadata = Some(&conversation.metadata).filter(|metadata| !metadata.is_empty());
     proto::Conversation {
         conversation_id: conversation.id.to_string(),
         kind: kind_to_proto(conversation.kind).into(),
@@ -61,14 +89,23 @@ pub(crate) fn conversation_to_proto(view: &ConversationView) -> proto::Conversat
         member_count: conversation.member_count,
         peer_user_id: peer.map(ToString::to_string).unwrap_or_default(),
         role: role.into(),
-        settings: own.as_ref().map(settings_to_proto),
+        settings: own.as_ref().map(|own| settings_to_proto(&own.settings)),
         activity_time: conversation.activity.map(|activity| activity.at.to_proto()),
         activity_seq: conversation.activity.map_or(0, |activity| activity.seq),
+        history: history.into(),
+        metadata: metadata.map(metadata_to_proto),
+        peer_blocked: own.as_ref().is_some_and(|own| own.peer_blocked),
     }
 }
 
-fn settings_to_proto(own: &OwnSide) -> proto::MemberSettings {
-    proto::MemberSettings { pinned: own.pinned }
+pub(crate) fn settings_to_proto(settings: &MemberSettings) -> proto::MemberSettings {
+    proto::MemberSettings {
+        pinned: settings.pinned,
+        mute_until_time: settings.mute_until.map(viberchat_kit::clock::Timestamp::to_proto),
+        archived: settings.archived,
+        nickname: settings.nickname.clone(),
+        cleared_seq: settings.cleared_seq,
+    }
 }
 
 pub(crate) fn member_to_proto(member: &Member) -> proto::Member {
@@ -94,6 +131,10 @@ pub(crate) fn authorization_to_proto(authorization: Option<&Authorization>) -> p
         role: authorization.role.map_or(types::Role::Unspecified, role_to_proto).into(),
         spans: authorization.spans.iter().map(span_to_proto).collect(),
         peer_state: peer_state.into(),
+        history: history_to_proto(authorization.history).into(),
+        cleared_seq: authorization.cleared_seq,
+        blocked: authorization.blocked,
+        member_count: authorization.member_count,
     }
 }
 
@@ -110,8 +151,34 @@ pub(crate) fn membership_to_proto(membership: &Membership) -> proto::Membership 
     }
 }
 
-pub(crate) fn user_to_proto(profile: Profile) -> proto::User {
+pub(crate) fn membership_change_to_proto(
+    user_id: String,
+    id: ChangeId,
+    kind: MembershipChangeKind,
+    membership: &Membership,
+) -> proto::MembershipChange {
+    let kind = match kind {
+        MembershipChangeKind::Added => proto::MembershipChangeKind::Added,
+        MembershipChangeKind::Changed => proto::MembershipChangeKind::Changed,
+        MembershipChangeKind::Removed => proto::MembershipChangeKind::Removed,
+    };
+    proto::MembershipChange {
+        user_id,
+        kind: kind.into(),
+        membership: Some(membership_to_proto(membership)),
+        membership_version: id.0,
+    }
+}
+
+pub(crate) fn block_to_proto(block: &Block) -> proto::BlockedUser {
+    proto::BlockedUser { user_id: block.blocked.to_string(), block_time: Some(block.at.to_proto()) }
+}
+
+/// `private`: with what is only for the user and for services.
+pub(crate) fn user_to_proto(profile: Profile, private: bool) -> proto::User {
     proto::User {
+        email: if private { profile.email } else { String::new() },
+        deactivated: profile.deactivated,
         user_id: profile.user.to_string(),
         username: profile.username,
         display_name: profile.display_name,
@@ -123,17 +190,26 @@ pub(crate) fn user_to_proto(profile: Profile) -> proto::User {
 pub(crate) fn encode_entry(entry: &SystemEntry) -> Vec<u8> {
     use log::entry_body::Body;
     let body = match entry {
-        SystemEntry::Created { name, members } => Body::ConversationCreated(log::ConversationCreated {
+        SystemEntry::Created { name, members, history } => Body::ConversationCreated(log::ConversationCreated {
             name: name.clone(),
             members: members.iter().map(member_role).collect(),
+            history: match history {
+                // Absent says the same.
+                History::Shared => types::HistoryVisibility::Unspecified,
+                History::SinceJoining => types::HistoryVisibility::SinceJoining,
+            }
+            .into(),
         }),
-        SystemEntry::Updated(ConversationUpdate { name, description, avatar_url }) => {
+        SystemEntry::Updated(ConversationUpdate { name, description, avatar_url, history, metadata }) => {
             Body::ConversationUpdated(log::ConversationUpdated {
                 name: name.clone(),
                 description: description.clone(),
                 avatar_url: avatar_url.clone(),
+                history: history.map_or(types::HistoryVisibility::Unspecified, history_to_proto).into(),
+                metadata: metadata.as_ref().map(metadata_to_proto),
             })
         }
+        SystemEntry::Closed => Body::ConversationClosed(log::ConversationClosed {}),
         SystemEntry::MembersAdded(members) => {
             Body::MembersAdded(log::MembersAdded { members: members.iter().map(member_role).collect() })
         }

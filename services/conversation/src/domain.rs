@@ -1,25 +1,35 @@
 //! Types and pure rules: who is in a conversation, who may change what, and what a change does. No I/O.
 //!
-//! Map: `group` is what callers ask of a group and what the rules make of it; `limits` are the bounds of a deployment;
-//! `name` folds names for the search; `refusal` says why something is refused.
+//! Map: `group` is what callers ask of a group and what the rules make of it; `settings` are a member's own, `user` is
+//! who takes part; `limits` are the bounds of a deployment; `name` folds names for the search and for lists; `refusal`
+//! says why something is refused.
 
 mod group;
 mod limits;
 mod name;
 mod refusal;
+mod settings;
+mod user;
+
+use std::collections::BTreeMap;
 
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, UserId};
 
 pub(crate) use group::{
-    ConversationUpdate, Decision, Effects, GroupChange, GroupState, NewGroup, Subject, SystemEntry,
-    check_conversation_count, decide, decide_creation, leaves_ownerless,
+    ConversationUpdate, Decision, Effects, GroupChange, GroupState, NewGroup, Removal, Subject, SystemEntry, decide,
+    decide_creation, leaves_ownerless,
 };
 pub(crate) use limits::{
-    AVATAR_BYTES_MAX, BATCH_MAX, DESCRIPTION_CHARS_MAX, Limits, NAME_CHARS_MAX, PROFILE_NAME_CHARS_MAX, QUERY_CHARS_MAX,
+    AVATAR_BYTES_MAX, BATCH_MAX, DESCRIPTION_CHARS_MAX, EMAIL_CHARS_MAX, Limits, METADATA_BYTES_MAX,
+    METADATA_NAME_BYTES_MAX, NAME_CHARS_MAX, NICKNAME_CHARS_MAX, PROFILE_NAME_CHARS_MAX, QUERY_CHARS_MAX,
 };
-pub(crate) use name::{SHORT_PREFIX_CHARS_MAX, fold, search_prefix, search_words, short_prefixes};
+pub(crate) use name::{SHORT_PREFIX_CHARS_MAX, search_prefix, search_words, short_prefixes, sort_key};
 pub(crate) use refusal::{LimitKind, Refusal};
+pub(crate) use settings::{MemberSettings, SettingsUpdate};
+pub(crate) use user::{
+    BlockState, Candidate, Profile, Standing, check_block, check_candidate, check_standing, takes_part,
+};
 
 /// Directs have exactly two users, one conversation per pair; groups have any number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +45,18 @@ pub(crate) enum Role {
     Admin,
     Owner,
 }
+
+/// What those who join a group later see of what was before. The present value rules: once it is shared again, everybody
+/// sees everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum History {
+    #[default]
+    Shared,
+    SinceJoining,
+}
+
+/// What the host application keeps with a group: names and their values.
+pub(crate) type Metadata = BTreeMap<String, String>;
 
 /// The newest message known here. A hint that may lag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +78,8 @@ pub(crate) struct Conversation {
     /// Counts the changes that made a system entry.
     pub(crate) version: u64,
     pub(crate) member_count: u32,
+    pub(crate) history: History,
+    pub(crate) metadata: Metadata,
     pub(crate) activity: Option<Activity>,
 }
 
@@ -74,9 +98,11 @@ pub(crate) fn etag(version: u64, updated_at: Timestamp) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OwnSide {
     pub(crate) role: Role,
-    pub(crate) pinned: bool,
+    pub(crate) settings: MemberSettings,
     /// The other user of a direct.
     pub(crate) peer: Option<UserId>,
+    /// Whether this member has blocked the peer. What the peer has done is not theirs to know.
+    pub(crate) peer_blocked: bool,
 }
 
 /// A conversation as its caller sees it. Services without a user have no side of their own.
@@ -113,7 +139,8 @@ pub(crate) struct Span {
     pub(crate) to_seq: Option<u64>,
 }
 
-/// What a user may do in a conversation, at one version of it. A stranger has no role and no spans.
+/// What a user may do in a conversation, at one version of it. A stranger has no role and no spans, and neither has a
+/// user who was deactivated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Authorization {
     pub(crate) version: u64,
@@ -123,6 +150,12 @@ pub(crate) struct Authorization {
     pub(crate) spans: Vec<Span>,
     /// Of a direct: whether somebody is at its other end.
     pub(crate) peer_present: bool,
+    pub(crate) history: History,
+    /// Entries up to this seq are hidden from the user.
+    pub(crate) cleared_seq: u64,
+    /// Of a direct: whether one of the two has blocked the other.
+    pub(crate) blocked: bool,
+    pub(crate) member_count: u32,
 }
 
 /// The two users of a direct, in the order of their bytes.
@@ -154,32 +187,6 @@ impl DirectPair {
     /// The peer of `user`.
     pub(crate) fn peer_of(&self, user: &UserId) -> &UserId {
         if &self.low == user { &self.high } else { &self.low }
-    }
-}
-
-const SORT_KEY_CHARS_MAX: usize = 64;
-
-/// What the host application told about a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Profile {
-    pub(crate) user: UserId,
-    pub(crate) username: String,
-    pub(crate) display_name: String,
-    pub(crate) avatar_url: String,
-}
-
-impl Profile {
-    /// What an open directory knows of a user that nobody told it about.
-    pub(crate) fn bare(user: UserId) -> Self {
-        Self { user, username: String::new(), display_name: String::new(), avatar_url: String::new() }
-    }
-
-    /// The name that is shown, folded; what a search is sorted by.
-    pub(crate) fn sort_key(&self) -> String {
-        let shown = [&self.display_name, &self.username].into_iter().find(|name| !name.is_empty());
-        let folded = fold(shown.map_or(self.user.as_str(), String::as_str));
-        // Goes into page tokens: bounded. Those who share a beginning as long as that are sorted by id.
-        folded.chars().take(SORT_KEY_CHARS_MAX).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What goes wrong inside → what callers see. The one mapping of this service.
 
 use viberchat_kit::error::{Error, Reason};
+use viberchat_kit::id::UserId;
 
 use crate::domain::{LimitKind, Refusal, Role};
 use crate::store::{ChangeError, StoreError};
@@ -58,6 +59,8 @@ impl From<Refusal> for Error {
             Refusal::EtagMismatch { current } => {
                 Self::new(Reason::EtagMismatch, "the conversation has changed").with_metadata("etag", current)
             }
+            Refusal::UserNotFound { user } => user_not_found(&user),
+            Refusal::Blocked => Self::new(Reason::Blocked, "one of the two has blocked the other"),
             Refusal::LastOwner => Self::invalid_argument("role", "would leave the group without an owner"),
             Refusal::RemovesOneself => Self::invalid_argument("user_id", "is the caller: leave with LeaveConversation"),
             Refusal::RequestIdReused => {
@@ -73,6 +76,11 @@ pub(crate) fn not_found() -> Error {
     Error::new(Reason::ConversationNotFound, "there is no such conversation")
 }
 
+/// Of a user who does not take part: deactivated, or not known to a strict directory.
+pub(crate) fn user_not_found(user: &UserId) -> Error {
+    Error::new(Reason::UserNotFound, "there is no such user").with_metadata("user_id", user.as_str())
+}
+
 fn role_name(role: Role) -> &'static str {
     match role {
         Role::Member => "member",
@@ -85,6 +93,7 @@ fn limit_name(limit: LimitKind) -> &'static str {
     match limit {
         LimitKind::GroupMembers => "group_members_max",
         LimitKind::UserConversations => "user_conversations_max",
+        LimitKind::UserBlocks => "user_blocks_max",
     }
 }
 
@@ -92,5 +101,6 @@ fn limit_text(limit: LimitKind) -> &'static str {
     match limit {
         LimitKind::GroupMembers => "members a group",
         LimitKind::UserConversations => "conversations a user",
+        LimitKind::UserBlocks => "blocks a user",
     }
 }

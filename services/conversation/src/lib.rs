@@ -12,11 +12,12 @@
 //! - Each pair of users has at most one direct conversation; its row decides, not what was read before.
 //! - The log gets each version of a conversation once and in order; who was added may read once the log has the entry,
 //!   who was removed may not from the commit on.
-//! - A group with members has an owner.
-//! - A stranger gets `CONVERSATION_NOT_FOUND`, whatever exists.
+//! - A group with members has an owner; one that was deleted has nobody.
+//! - A stranger gets `CONVERSATION_NOT_FOUND`, whatever exists. Nobody is told who has blocked them.
+//! - A user who was deactivated is refused everywhere, and so is one whom a strict directory does not know.
 //!
-//! Where things are refused: callers in `rpc::access` (enforced by `viberchat_kit::auth`), malformed fields in
-//! `rpc::field`, changes in `domain::group`, settings in `config`.
+//! Where things are refused: callers in `rpc::access` (enforced by `viberchat_kit::auth`) and in `rpc::caller`,
+//! malformed fields in `rpc::field`, changes in `domain::group`, users in `domain::user`, settings in `config`.
 
 #![forbid(unsafe_code)]
 
@@ -36,6 +37,6 @@ mod testing;
 mod upkeep;
 mod watch;
 
-pub use config::{Config, Directory};
+pub use config::{Config, Directory, Search};
 pub use rpc::METHODS;
 pub use service::{BuildError, Deps, Service, build};

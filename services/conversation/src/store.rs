@@ -20,14 +20,15 @@ pub(crate) mod decorated;
 pub(crate) mod instrumented;
 pub(crate) mod sqlite;
 
+use std::collections::HashSet;
 use std::future::Future;
 
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, RequestId, UserId};
 
 use crate::domain::{
-    Activity, Authorization, ConversationView, DirectPair, GroupChange, Kind, Limits, Member, Membership, NewGroup,
-    Profile, Refusal, Role, SystemEntry, Viewer,
+    Activity, Authorization, ConversationView, DirectPair, GroupChange, Kind, Limits, Member, MemberSettings,
+    Membership, NewGroup, Profile, Refusal, Role, SettingsUpdate, SystemEntry, Viewer,
 };
 
 /// Why a store did not do it.
@@ -72,7 +73,7 @@ pub(crate) struct RequestKey {
 /// What a change made of a conversation: what answers and entries are made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Applied {
-    /// As its caller sees it afterwards; `None` after leaving.
+    /// As its caller sees it afterwards; `None` after leaving and after a deletion.
     pub(crate) view: Option<ConversationView>,
     /// The member whose role was asked for.
     pub(crate) member: Option<Member>,
@@ -118,12 +119,35 @@ pub(crate) struct ListPosition {
     pub(crate) conversation: ConversationId,
 }
 
-/// A page of a list.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ListPage {
+/// Where a list by name goes on.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct NamePosition {
+    /// Folded, see [`crate::domain::sort_key`].
+    pub(crate) name_key: String,
+    pub(crate) conversation: ConversationId,
+}
+
+/// A page of a list, in the order of its positions.
+#[derive(Clone, Debug)]
+pub(crate) struct ListPage<P> {
     pub(crate) kind: Option<Kind>,
-    pub(crate) after: Option<ListPosition>,
+    /// Those that the user has archived, instead of the others.
+    pub(crate) archived: bool,
+    pub(crate) after: Option<P>,
     pub(crate) limit: usize,
+}
+
+impl<P> Default for ListPage<P> {
+    fn default() -> Self {
+        Self { kind: None, archived: false, after: None, limit: 0 }
+    }
+}
+
+/// A block of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) blocked: UserId,
+    pub(crate) at: Timestamp,
 }
 
 /// An entry that the log does not have yet.
@@ -135,6 +159,9 @@ pub(crate) struct OutboxEntry {
 }
 
 /// The number of a change, in commit order.
+///
+/// It is the `membership_version` of each user, too: how far the user's memberships are known to whoever has read up to
+/// it. It only grows, and two instances mean the same by it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ChangeId(pub(crate) u64);
 
@@ -152,14 +179,48 @@ pub(crate) struct StoredChange {
 pub(crate) enum StoredChangeKind {
     /// The log has the entry by which members joined with this version.
     Joined,
-    /// The user has the conversation from now on: a direct.
+    /// The user has the conversation from now on: a direct, or whatever a user has who is active again.
     Added(UserId),
     /// Something that all members see.
     Changed,
     /// Something that only this user sees.
     ChangedFor(UserId),
-    /// The user is no member any more; the role is the last one.
-    Removed(UserId, Role),
+    /// The user is no member any more, or was deactivated; the role is the last one.
+    Removed(UserId, Role, Kind),
+}
+
+/// What became of a membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MembershipChangeKind {
+    Added,
+    Changed,
+    Removed,
+}
+
+/// Something that one user has missed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MissedChange {
+    pub(crate) id: ChangeId,
+    pub(crate) kind: MembershipChangeKind,
+    /// The present one; the last one if it was removed.
+    pub(crate) membership: Membership,
+}
+
+/// Of what was missed, in order, what makes sense to one who hears it now, with present memberships: a change of a
+/// conversation that comes to the user only later says nothing yet.
+pub(crate) fn as_heard(mut missed: Vec<MissedChange>) -> Vec<MissedChange> {
+    let mut comes_later = HashSet::new();
+    missed.reverse();
+    missed.retain(|change| match change.kind {
+        MembershipChangeKind::Added => {
+            comes_later.insert(change.membership.conversation);
+            true
+        }
+        MembershipChangeKind::Changed => !comes_later.contains(&change.membership.conversation),
+        MembershipChangeKind::Removed => true,
+    });
+    missed.reverse();
+    missed
 }
 
 /// Whose present membership is asked for.
@@ -190,6 +251,7 @@ pub(crate) struct Pruned {
 pub(crate) trait ConversationStore: Send + Sync + 'static {
     /// The one direct of a pair, and whether this call created it. Of any number of concurrent calls, from both sides
     /// and through any process, exactly one creates it. Only its creator has it in the list until it has activity.
+    /// A new one is refused if one of the two has blocked the other or does not take part; one that exists never is.
     fn get_or_create_direct(
         &self,
         id: ConversationId,
@@ -210,7 +272,8 @@ pub(crate) trait ConversationStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Executed, ChangeError>> + Send;
 
     /// Changes a group as [`crate::domain::decide`] says; a repeated request gets the first result, whatever has
-    /// changed since. For a stranger there is no such conversation.
+    /// changed since. For a stranger there is no such conversation. After a deletion there is none for anybody, and only
+    /// the outbox still knows it.
     fn change_group(
         &self,
         conversation: ConversationId,
@@ -224,14 +287,15 @@ pub(crate) trait ConversationStore: Send + Sync + 'static {
     /// The seq of the entry that a request made. `None`: not in the log yet, or the request is not known any more.
     fn entry_seq(&self, request: &RequestKey) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
 
-    /// Pins or unpins for one member. `false`: no member.
-    fn set_pinned(
+    /// Changes a member's own settings, as [`MemberSettings::updated`] says; what they are then. `None`: no member. What
+    /// was cleared stays so when the member leaves and comes back.
+    fn update_settings(
         &self,
         conversation: ConversationId,
         user: &UserId,
-        pinned: bool,
+        update: &SettingsUpdate,
         now: Timestamp,
-    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<MemberSettings>, StoreError>> + Send;
 
     /// Notes newest messages; the greatest seq wins. The first one of a direct puts it into the list of both. One
     /// result for each: whether there is such a conversation.
@@ -241,12 +305,11 @@ pub(crate) trait ConversationStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<bool>, StoreError>> + Send;
 
-    /// What a user may do. `None`: no such conversation.
+    /// What users may do, all from one moment; one result for each pair, in their order. `None`: no such conversation.
     fn authorize(
         &self,
-        conversation: ConversationId,
-        user: &UserId,
-    ) -> impl Future<Output = Result<Option<Authorization>, StoreError>> + Send;
+        pairs: &[(ConversationId, UserId)],
+    ) -> impl Future<Output = Result<Vec<Option<Authorization>>, StoreError>> + Send;
 
     /// Those that there are for the viewer, in no order.
     fn conversations(
@@ -256,12 +319,20 @@ pub(crate) trait ConversationStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<ConversationView>, StoreError>> + Send;
 
     /// A page of a user's list, each with where the next page would begin. A conversation that is moved by activity
-    /// while somebody pages may be met twice or missed.
+    /// while somebody pages may be met twice or missed. What the user has cleared is left out until something newer is
+    /// known.
     fn list(
         &self,
         user: &UserId,
-        page: &ListPage,
+        page: &ListPage<ListPosition>,
     ) -> impl Future<Output = Result<Vec<(ConversationView, ListPosition)>, StoreError>> + Send;
+
+    /// The same by name: the user's nickname for it, else the group's name, else what the peer is sorted by in searches.
+    fn list_by_name(
+        &self,
+        user: &UserId,
+        page: &ListPage<NamePosition>,
+    ) -> impl Future<Output = Result<Vec<(ConversationView, NamePosition)>, StoreError>> + Send;
 
     /// Members by user id, at most `limit`, after one.
     fn members(
@@ -313,15 +384,65 @@ pub(crate) trait ConversationStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Option<Vec<StoredChange>>, StoreError>> + Send;
 
-    /// Who of the audience may read the conversation now. `None`: no such conversation.
+    /// What a user has missed since a number, in order, and the newest number, all from one moment. `None`: not all of it
+    /// is known any more, the number was never given, or it is more than `limit`.
+    fn missed_changes(
+        &self,
+        user: &UserId,
+        after: ChangeId,
+        limit: usize,
+    ) -> impl Future<Output = Result<Option<(Vec<MissedChange>, ChangeId)>, StoreError>> + Send;
+
+    /// Who of the audience may read the conversation now; nobody who was deactivated. `None`: no such conversation.
     fn readers(
         &self,
         conversation: ConversationId,
         audience: &Audience,
     ) -> impl Future<Output = Result<Option<Readers>, StoreError>> + Send;
 
-    /// Stores profiles, whole.
-    fn upsert_users(&self, profiles: &[Profile]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Blocks a user for another. Repeats without harm: the first time stays. Members who watch the direct of the two
+    /// hear of it. Whether it is new.
+    fn block_user(
+        &self,
+        user: &UserId,
+        blocked: &UserId,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<bool, ChangeError>> + Send;
+
+    /// Takes a block away. Whether there was one.
+    fn unblock_user(
+        &self,
+        user: &UserId,
+        blocked: &UserId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Whom a user has blocked, by user id, at most `limit`, after one.
+    fn blocks(
+        &self,
+        user: &UserId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Block>, StoreError>> + Send;
+
+    /// Those of the others who have a conversation in the list that the user has in the list, too; in no order. Nobody
+    /// who was deactivated.
+    fn sharing(&self, user: &UserId, others: &[UserId])
+    -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
+
+    /// Stores profiles, whole. Who was deactivated is active again, and those who watch hear of each membership.
+    fn upsert_users(&self, profiles: &[Profile], now: Timestamp)
+    -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Takes a user out of service: no search finds them, nobody is authorized as them, and those who watch hear that
+    /// every membership is gone. The memberships stay. Whether it is new.
+    fn deactivate_user(
+        &self,
+        user: &UserId,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<bool, ChangeError>> + Send;
 
     /// The profiles that there are, in no order.
     fn users(&self, ids: &[UserId]) -> impl Future<Output = Result<Vec<Profile>, StoreError>> + Send;

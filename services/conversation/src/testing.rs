@@ -142,6 +142,12 @@ pub(crate) fn by_service<T>(message: T) -> Request<T> {
     called(Caller::Service { identity, on_behalf_of: None }, message)
 }
 
+/// A call of a service that acts for a user.
+pub(crate) fn by_service_for<T>(id: &str, message: T) -> Request<T> {
+    let identity = ServiceIdentity::new("gateway", &[Scope::ActForUsers]);
+    called(Caller::Service { identity, on_behalf_of: Some(user(id)) }, message)
+}
+
 fn called<T>(caller: Caller, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.extensions_mut().insert(caller);

@@ -4,14 +4,16 @@
 //! short intervals for those of other processes. It resolves whom each concerns, and puts it into the queues of the
 //! streams that follow these users. It keeps nothing about memberships.
 //!
-//! Nothing is lost between a snapshot and the live changes: a stream follows a user first and reads the snapshot then.
-//! What was committed before it followed is in the snapshot; what came later is in its queue, and repeats at most what
-//! the snapshot says.
+//! Nothing is lost between a snapshot and the live changes: a stream follows a user first and reads the number of the
+//! newest change and the snapshot then. What was committed before it followed is in the snapshot; what came later is in
+//! its queue; what is in both has a number up to that one, and is not said twice. A resume reads what was missed in the
+//! place of a snapshot.
 //!
-//! Bounded: a stream whose queue is full is ended; its client opens it again and begins with snapshots.
+//! Bounded: a stream whose queue is full is ended; its client opens it again and resumes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -22,9 +24,11 @@ use viberchat_kit::id::UserId;
 use viberchat_kit::lifecycle::Handle;
 
 use crate::config::Config;
-use crate::domain::{Kind, Membership};
+use crate::domain::Membership;
 use crate::metrics::ServiceMetrics;
-use crate::store::{Audience, ChangeId, ConversationStore, StoreError, StoredChange, StoredChangeKind};
+use crate::store::{
+    Audience, ChangeId, ConversationStore, MembershipChangeKind, StoreError, StoredChange, StoredChangeKind,
+};
 
 /// Changes read at a time.
 const CHANGES_MAX: usize = 512;
@@ -45,17 +49,11 @@ impl Wake {
 /// What a followed user hears.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MembershipEvent {
+    pub(crate) id: ChangeId,
     pub(crate) user: UserId,
-    pub(crate) kind: EventKind,
+    pub(crate) kind: MembershipChangeKind,
     /// After the change; before it, if the user was removed.
     pub(crate) membership: Membership,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EventKind {
-    Added,
-    Changed,
-    Removed,
 }
 
 /// Streams and whom they follow. Cheap to clone.
@@ -66,6 +64,8 @@ struct Shared {
     metrics: ServiceMetrics,
     queue_max: usize,
     users_max: usize,
+    /// The newest change that is in every queue it belongs to. Written by the task, read by the streams.
+    dispatched: AtomicU64,
     /// Written by the streams, read by the task.
     registry: Mutex<Registry>,
 }
@@ -90,6 +90,7 @@ impl Hub {
             metrics,
             queue_max: config.watch_queue_max as usize,
             users_max: config.watch_users_max as usize,
+            dispatched: AtomicU64::new(0),
             registry: Mutex::default(),
         }))
     }
@@ -129,6 +130,11 @@ impl Hub {
     #[cfg(test)]
     pub(crate) fn open_streams(&self) -> usize {
         self.0.registry.lock().streams.len()
+    }
+
+    /// Everything up to `id` is in the queues.
+    fn set_dispatched(&self, id: ChangeId) {
+        self.0.dispatched.store(id.0, Ordering::Release);
     }
 
     fn break_all(&self) {
@@ -199,6 +205,16 @@ impl Follower {
         }
     }
 
+    /// The number up to which every change of the followed users is in the queue, or has been taken from it.
+    pub(crate) fn dispatched(&self) -> ChangeId {
+        ChangeId(self.hub.0.dispatched.load(Ordering::Acquire))
+    }
+
+    /// A change that waits, if one does and the stream has not missed one.
+    pub(crate) fn try_next(&mut self) -> Option<MembershipEvent> {
+        if self.broken.is_cancelled() { None } else { self.events.try_recv().ok() }
+    }
+
     /// Cancelled when the stream has missed a change.
     pub(crate) fn broken(&self) -> CancellationToken {
         self.broken.clone()
@@ -234,6 +250,7 @@ impl<S: ConversationStore> Watcher<S> {
     /// Hears of everything that is committed from now on.
     pub(crate) async fn new(store: S, hub: Hub, wake: Wake, config: &Config) -> Result<Self, StoreError> {
         let cursor = store.newest_change().await?;
+        hub.set_dispatched(cursor);
         Ok(Self { store, hub, wake, poll: Duration::from_millis(config.watch_poll_ms), cursor, failures: 0 })
     }
 
@@ -271,8 +288,11 @@ impl<S: ConversationStore> Watcher<S> {
         loop {
             let Some(changes) = self.store.changes_after(self.cursor, CHANGES_MAX).await? else {
                 tracing::warn!("changes of memberships were pruned before they were read");
+                // In this order: whoever follows from before the new cursor is told, and before anybody could take it
+                // that they have heard of what was skipped.
                 self.cursor = self.store.newest_change().await?;
                 self.hub.break_all();
+                self.hub.set_dispatched(self.cursor);
                 return Ok(());
             };
             if changes.is_empty() {
@@ -284,31 +304,31 @@ impl<S: ConversationStore> Watcher<S> {
                     self.dispatch(change).await?;
                 }
                 self.cursor = id;
+                self.hub.set_dispatched(id);
             }
         }
     }
 
     async fn dispatch(&self, change: StoredChange) -> Result<(), StoreError> {
-        let (kind, audience) = match change.kind {
-            StoredChangeKind::Removed(user, role) => {
-                let conversation = change.conversation;
-                let membership = Membership { conversation, kind: Kind::Group, role, version: change.version };
-                self.hub.push(&MembershipEvent { user, kind: EventKind::Removed, membership });
+        let StoredChange { id, conversation, version, kind } = change;
+        let (kind, audience) = match kind {
+            StoredChangeKind::Removed(user, role, conversation_kind) => {
+                let membership = Membership { conversation, kind: conversation_kind, role, version };
+                self.hub.push(&MembershipEvent { id, user, kind: MembershipChangeKind::Removed, membership });
                 return Ok(());
             }
-            StoredChangeKind::Joined => (EventKind::Added, Audience::JoinedAt(change.version)),
-            StoredChangeKind::Added(user) => (EventKind::Added, Audience::User(user)),
-            StoredChangeKind::Changed => (EventKind::Changed, Audience::Everybody),
-            StoredChangeKind::ChangedFor(user) => (EventKind::Changed, Audience::User(user)),
+            StoredChangeKind::Joined => (MembershipChangeKind::Added, Audience::JoinedAt(version)),
+            StoredChangeKind::Added(user) => (MembershipChangeKind::Added, Audience::User(user)),
+            StoredChangeKind::Changed => (MembershipChangeKind::Changed, Audience::Everybody),
+            StoredChangeKind::ChangedFor(user) => (MembershipChangeKind::Changed, Audience::User(user)),
         };
         if matches!(&audience, Audience::User(user) if !self.hub.follows(user)) {
             return Ok(());
         }
-        let Some(readers) = self.store.readers(change.conversation, &audience).await? else { return Ok(()) };
+        let Some(readers) = self.store.readers(conversation, &audience).await? else { return Ok(()) };
         for (user, role) in readers.members {
-            let conversation = change.conversation;
             let membership = Membership { conversation, kind: readers.kind, role, version: readers.version };
-            self.hub.push(&MembershipEvent { user, kind, membership });
+            self.hub.push(&MembershipEvent { id, user, kind, membership });
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, UserId};
 
-use super::{Kind, LimitKind, Limits, Member, Refusal, Role, etag};
+use super::{Candidate, History, Kind, LimitKind, Limits, Member, Metadata, Refusal, Role, check_candidate, etag};
 
 /// New values of a group; absent ones stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,9 @@ pub(crate) struct ConversationUpdate {
     pub(crate) name: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) avatar_url: Option<String>,
+    pub(crate) history: Option<History>,
+    /// Whole.
+    pub(crate) metadata: Option<Metadata>,
 }
 
 /// What a member asks of a group.
@@ -34,6 +37,8 @@ pub(crate) enum GroupChange {
         user: UserId,
         role: Role,
     },
+    /// For everybody, for ever.
+    Delete,
 }
 
 impl GroupChange {
@@ -42,7 +47,7 @@ impl GroupChange {
         match self {
             Self::AddMembers(users) => users.iter().collect(),
             Self::RemoveMember(user) | Self::SetRole { user, .. } => vec![user],
-            Self::Update { .. } | Self::Leave => Vec::new(),
+            Self::Update { .. } | Self::Leave | Self::Delete => Vec::new(),
         }
     }
 }
@@ -54,6 +59,8 @@ pub(crate) struct NewGroup {
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) avatar_url: String,
+    pub(crate) history: History,
+    pub(crate) metadata: Metadata,
     /// Becomes the owner.
     pub(crate) creator: UserId,
     /// Without the creator.
@@ -64,8 +71,8 @@ pub(crate) struct NewGroup {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Subject {
     pub(crate) member: Option<Member>,
-    /// How many conversations the user has in the list. Only known for those who may be added.
-    pub(crate) conversation_count: u32,
+    /// Only known for those who may be added.
+    pub(crate) candidate: Candidate,
 }
 
 /// What the rules have to know of a group.
@@ -87,11 +94,34 @@ pub(crate) struct GroupState {
 /// What the log says of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SystemEntry {
-    Created { name: String, members: Vec<(UserId, Role)> },
+    Created {
+        name: String,
+        members: Vec<(UserId, Role)>,
+        history: History,
+    },
     Updated(ConversationUpdate),
     MembersAdded(Vec<(UserId, Role)>),
-    MemberRemoved { user: UserId, left: bool, new_owner: Option<UserId> },
-    RoleChanged { user: UserId, role: Role },
+    MemberRemoved {
+        user: UserId,
+        left: bool,
+        new_owner: Option<UserId>,
+    },
+    RoleChanged {
+        user: UserId,
+        role: Role,
+    },
+    /// The last one.
+    Closed,
+}
+
+/// Who is a member no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    Nobody,
+    /// With the role that the user had.
+    One(UserId, Role),
+    /// The group is deleted.
+    Everybody,
 }
 
 /// What to do. Whoever is added is added with the role; `roles` are of present members.
@@ -99,15 +129,14 @@ pub(crate) enum SystemEntry {
 pub(crate) struct Effects {
     pub(crate) update: Option<ConversationUpdate>,
     pub(crate) added: Vec<(UserId, Role)>,
-    /// With the role that the user had.
-    pub(crate) removed: Option<(UserId, Role)>,
+    pub(crate) removed: Removal,
     pub(crate) roles: Vec<(UserId, Role)>,
     pub(crate) entry: SystemEntry,
 }
 
 impl Effects {
     fn of(entry: SystemEntry) -> Self {
-        Self { update: None, added: Vec::new(), removed: None, roles: Vec::new(), entry }
+        Self { update: None, added: Vec::new(), removed: Removal::Nobody, roles: Vec::new(), entry }
     }
 }
 
@@ -124,13 +153,13 @@ pub(crate) fn leaves_ownerless(role: Role, owner_count: u32) -> bool {
     role == Role::Owner && owner_count <= 1
 }
 
-/// The members of a new group, with their roles, by user id. `conversation_counts` has everybody in it.
+/// The members of a new group, with their roles, by user id. `candidates` has everybody in it.
 ///
 /// # Errors
-/// [`Refusal::LimitExceeded`].
+/// [`Refusal::UserNotFound`], [`Refusal::LimitExceeded`].
 pub(crate) fn decide_creation(
     group: &NewGroup,
-    conversation_counts: &BTreeMap<UserId, u32>,
+    candidates: &BTreeMap<UserId, Candidate>,
     limits: &Limits,
 ) -> Result<Vec<(UserId, Role)>, Refusal> {
     let mut members: Vec<_> = group.members.iter().map(|user| (user.clone(), Role::Member)).collect();
@@ -138,7 +167,7 @@ pub(crate) fn decide_creation(
     members.sort();
     check_group_size(0, members.len(), limits)?;
     for (user, _) in &members {
-        check_conversation_count(user, conversation_counts.get(user).copied().unwrap_or(0), limits)?;
+        check_candidate(user, candidates.get(user).copied().unwrap_or_default(), limits)?;
     }
     Ok(members)
 }
@@ -157,6 +186,7 @@ pub(crate) fn decide(change: &GroupChange, state: &GroupState, limits: &Limits) 
         GroupChange::RemoveMember(user) => decide_removal(user, state),
         GroupChange::Leave => Ok(decide_leaving(state)),
         GroupChange::SetRole { user, role } => decide_role(user, *role, state),
+        GroupChange::Delete => decide_deletion(state),
     }
 }
 
@@ -177,7 +207,7 @@ fn decide_addition(users: &BTreeSet<UserId>, state: &GroupState, limits: &Limits
         if user == &state.actor.user || subject.is_some_and(|subject| subject.member.is_some()) {
             return Err(Refusal::MemberExists { user: user.clone() });
         }
-        check_conversation_count(user, subject.map_or(0, |subject| subject.conversation_count), limits)?;
+        check_candidate(user, subject.map_or_else(Candidate::default, |subject| subject.candidate), limits)?;
     }
     check_group_size(state.member_count, users.len(), limits)?;
     let added: Vec<_> = users.iter().map(|user| (user.clone(), Role::Member)).collect();
@@ -197,7 +227,7 @@ fn decide_removal(user: &UserId, state: &GroupState) -> Result<Decision, Refusal
         Role::Owner => return Err(Refusal::RoleRequired { needed: Role::Owner }),
     }
     let entry = SystemEntry::MemberRemoved { user: user.clone(), left: false, new_owner: None };
-    Ok(apply(Effects { removed: Some((user.clone(), target.role)), ..Effects::of(entry) }))
+    Ok(apply(Effects { removed: Removal::One(user.clone(), target.role), ..Effects::of(entry) }))
 }
 
 fn decide_leaving(state: &GroupState) -> Decision {
@@ -207,7 +237,7 @@ fn decide_leaving(state: &GroupState) -> Decision {
     let new_owner = heir.map(|heir| heir.user.clone());
     let roles = new_owner.iter().map(|user| (user.clone(), Role::Owner)).collect();
     let entry = SystemEntry::MemberRemoved { user: actor.user.clone(), left: true, new_owner };
-    apply(Effects { removed: Some((actor.user.clone(), actor.role)), roles, ..Effects::of(entry) })
+    apply(Effects { removed: Removal::One(actor.user.clone(), actor.role), roles, ..Effects::of(entry) })
 }
 
 /// The oldest admin, else the oldest member. Those who joined by the same change are as old: then the first by id.
@@ -228,6 +258,11 @@ fn decide_role(user: &UserId, role: Role, state: &GroupState) -> Result<Decision
     Ok(apply(Effects { roles: vec![(user.clone(), role)], ..Effects::of(entry) }))
 }
 
+fn decide_deletion(state: &GroupState) -> Result<Decision, Refusal> {
+    require(state, Role::Owner)?;
+    Ok(apply(Effects { removed: Removal::Everybody, ..Effects::of(SystemEntry::Closed) }))
+}
+
 fn require(state: &GroupState, needed: Role) -> Result<(), Refusal> {
     if state.actor.role >= needed { Ok(()) } else { Err(Refusal::RoleRequired { needed }) }
 }
@@ -242,15 +277,6 @@ fn check_group_size(present: u32, added: usize, limits: &Limits) -> Result<(), R
     let size = usize::try_from(present).unwrap_or(usize::MAX).saturating_add(added);
     let within = u32::try_from(size).is_ok_and(|size| size <= max);
     if within { Ok(()) } else { Err(Refusal::LimitExceeded { limit: LimitKind::GroupMembers, max, user: None }) }
-}
-
-/// Whether one more conversation is within what a user may have.
-pub(crate) fn check_conversation_count(user: &UserId, count: u32, limits: &Limits) -> Result<(), Refusal> {
-    let max = limits.user_conversations_max;
-    if count < max {
-        return Ok(());
-    }
-    Err(Refusal::LimitExceeded { limit: LimitKind::UserConversations, max, user: Some(user.clone()) })
 }
 
 fn apply(effects: Effects) -> Decision {

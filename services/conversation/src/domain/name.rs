@@ -21,6 +21,14 @@ pub(crate) fn fold(text: &str) -> String {
     folded
 }
 
+/// What goes into page tokens is bounded.
+const SORT_KEY_CHARS_MAX: usize = 64;
+
+/// What names are sorted by. Those that share a beginning as long as this are sorted by id.
+pub(crate) fn sort_key(name: &str) -> String {
+    fold(name).chars().take(SORT_KEY_CHARS_MAX).collect()
+}
+
 /// A search, as far as words are kept.
 pub(crate) fn search_prefix(query: &str) -> String {
     fold(query).chars().take(WORD_CHARS_MAX).collect()
@@ -62,6 +70,12 @@ mod tests {
         assert_eq!(fold("Ärger"), "ärger");
         assert_eq!(fold("ΟΔΟΣ"), fold("οδος"));
         assert_eq!(fold("  Two \t words "), "two words");
+    }
+
+    #[test]
+    fn a_sort_key_is_folded_and_bounded() {
+        assert_eq!(sort_key("  Zoë  B"), "zoë b");
+        assert_eq!(sort_key(&"ß".repeat(255)).chars().count(), SORT_KEY_CHARS_MAX);
     }
 
     #[test]

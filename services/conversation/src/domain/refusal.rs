@@ -7,6 +7,7 @@ use super::Role;
 pub(crate) enum LimitKind {
     GroupMembers,
     UserConversations,
+    UserBlocks,
 }
 
 /// Why a rule refuses something. `error.rs` says what callers see of it.
@@ -23,6 +24,11 @@ pub(crate) enum Refusal {
     MemberExists { user: UserId },
     #[error("not a member")]
     NotAMember { user: UserId },
+    /// A deactivated user, or in a strict directory one that it does not know.
+    #[error("no such user")]
+    UserNotFound { user: UserId },
+    #[error("one of the two has blocked the other")]
+    Blocked,
     #[error("a limit would be passed")]
     LimitExceeded { limit: LimitKind, max: u32, user: Option<UserId> },
     #[error("changed in the meantime")]

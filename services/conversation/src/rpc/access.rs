@@ -18,6 +18,7 @@ pub const METHODS: &[MethodRule] = &[
     MethodRule::unary(path!(conversation "GetConversation"), Access::users_or_service(Scope::Authorize)),
     MethodRule::unary(path!(conversation "BatchGetConversations"), Access::users_or_service(Scope::Authorize)),
     MethodRule::unary(path!(conversation "ListConversations"), Access::USERS),
+    MethodRule::unary(path!(conversation "DeleteConversation"), Access::USERS),
     MethodRule::unary(path!(conversation "UpdateConversation"), Access::USERS),
     MethodRule::unary(path!(conversation "AddMembers"), Access::USERS),
     MethodRule::unary(path!(conversation "RemoveMember"), Access::USERS),
@@ -25,12 +26,18 @@ pub const METHODS: &[MethodRule] = &[
     MethodRule::unary(path!(conversation "UpdateMemberRole"), Access::USERS),
     MethodRule::unary(path!(conversation "UpdateMemberSettings"), Access::USERS),
     MethodRule::unary(path!(conversation "ListMembers"), Access::users_or_service(Scope::Authorize)),
+    MethodRule::unary(path!(conversation "BlockUser"), Access::USERS),
+    MethodRule::unary(path!(conversation "UnblockUser"), Access::USERS),
+    MethodRule::unary(path!(conversation "ListBlockedUsers"), Access::USERS),
     MethodRule::unary(path!(conversation "AuthorizeMember"), Access::service(Scope::Authorize)),
+    MethodRule::unary(path!(conversation "BatchAuthorizeMembers"), Access::service(Scope::Authorize)),
+    MethodRule::unary(path!(conversation "BatchCheckShared"), Access::service(Scope::Authorize)),
     MethodRule::unary(path!(conversation "RecordActivity"), Access::service(Scope::Relay)),
     WATCH_MEMBERSHIPS,
     MethodRule::unary(path!(directory "UpsertUsers"), Access::service(Scope::Directory)),
     MethodRule::unary(path!(directory "BatchGetUsers"), Access::users_or_service(Scope::Directory)),
     MethodRule::unary(path!(directory "SearchUsers"), Access::users_or_service(Scope::Directory)),
+    MethodRule::unary(path!(directory "DeactivateUser"), Access::service(Scope::Directory)),
 ];
 
 const WATCH_MEMBERSHIPS: MethodRule =

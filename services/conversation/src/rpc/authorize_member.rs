@@ -4,7 +4,8 @@ use viberchat_kit::auth::CallContext;
 use viberchat_kit::error::Result;
 use viberchat_proto::conversation::v1::{AuthorizeMemberRequest, AuthorizeMemberResponse};
 
-use super::{State, field};
+use super::State;
+use super::batch_authorize_members::pair;
 use crate::convert::authorization_to_proto;
 use crate::store::ConversationStore;
 
@@ -13,10 +14,8 @@ pub(super) async fn handle<S: ConversationStore>(
     _: CallContext,
     request: AuthorizeMemberRequest,
 ) -> Result<AuthorizeMemberResponse> {
-    let id = field::conversation_id(&request.conversation_id)?;
-    let user = field::user_id("user_id", &request.user_id)?;
-    let authorization = state.store.authorize(id, &user).await?;
-    Ok(authorization_to_proto(authorization.as_ref()))
+    let found = state.store.authorize(&[pair("", &request)?]).await?;
+    Ok(authorization_to_proto(found.first().and_then(Option::as_ref)))
 }
 
 #[cfg(test)]

@@ -4,14 +4,15 @@ use viberchat_kit::auth::CallContext;
 use viberchat_kit::error::Result;
 use viberchat_proto::conversation::v1::{BatchGetUsersRequest, BatchGetUsersResponse};
 
-use super::{State, field};
+use super::{State, field, sees_private};
+use crate::config::Directory;
 use crate::convert::user_to_proto;
 use crate::domain::{BATCH_MAX, Profile};
 use crate::store::ConversationStore;
 
 pub(super) async fn handle<S: ConversationStore>(
     state: &Arc<State<S>>,
-    _: CallContext,
+    context: CallContext,
     request: BatchGetUsersRequest,
 ) -> Result<BatchGetUsersResponse> {
     let mut unknown = field::user_ids("user_ids", &request.user_ids, BATCH_MAX)?;
@@ -20,9 +21,15 @@ pub(super) async fn handle<S: ConversationStore>(
     for profile in &profiles {
         unknown.remove(&profile.user);
     }
-    // The directory is open: whoever is named is a user.
-    profiles.extend(unknown.into_iter().map(Profile::bare));
-    Ok(BatchGetUsersResponse { users: profiles.into_iter().map(user_to_proto).collect() })
+    // In an open directory whoever is named is a user.
+    if state.config.directory == Directory::Open {
+        profiles.extend(unknown.into_iter().map(Profile::bare));
+    }
+    let users = profiles.into_iter().map(|profile| {
+        let private = sees_private(&context, &profile.user);
+        user_to_proto(profile, private)
+    });
+    Ok(BatchGetUsersResponse { users: users.collect() })
 }
 
 #[cfg(test)]
@@ -32,7 +39,7 @@ mod tests {
     use viberchat_proto::conversation::v1::{UpsertUsersRequest, User};
 
     use super::*;
-    use crate::testing::{TestService, by, by_service, reason};
+    use crate::testing::{TestService, by, by_service, by_service_for, reason};
 
     #[tokio::test]
     async fn whoever_has_no_profile_comes_back_bare() {
@@ -44,6 +51,22 @@ mod tests {
         let mut users = service.api.batch_get_users(by("alice", request)).await.unwrap().into_inner().users;
         users.sort_by(|one, two| one.user_id.cmp(&two.user_id));
         assert_eq!(users, [ann, User { user_id: "2".into(), ..User::default() }]);
+    }
+
+    #[tokio::test]
+    async fn an_address_is_for_oneself_and_for_services_only() {
+        let service = TestService::start().await;
+        let ann = User { user_id: "ann".into(), email: "ann@example.org".into(), ..User::default() };
+        service.api.upsert_users(by_service(UpsertUsersRequest { users: vec![ann] })).await.unwrap();
+        let ask = || BatchGetUsersRequest { user_ids: vec!["ann".into()] };
+        let email = |answer: std::result::Result<tonic::Response<BatchGetUsersResponse>, tonic::Status>| {
+            answer.unwrap().into_inner().users[0].email.clone()
+        };
+        assert_eq!(email(service.api.batch_get_users(by("ann", ask())).await), "ann@example.org");
+        assert_eq!(email(service.api.batch_get_users(by_service(ask())).await), "ann@example.org");
+        assert_eq!(email(service.api.batch_get_users(by("bob", ask())).await), "");
+        // A service that acts for a user sees what the user sees.
+        assert_eq!(email(service.api.batch_get_users(by_service_for("bob", ask())).await), "");
     }
 
     #[tokio::test]

@@ -48,6 +48,7 @@ macro_rules! change_requests {
 
 change_requests! {
     CreateGroupConversationRequest "CreateGroupConversation"
+    DeleteConversationRequest "DeleteConversation"
     UpdateConversationRequest "UpdateConversation"
     AddMembersRequest "AddMembers"
     RemoveMemberRequest "RemoveMember"
@@ -72,6 +73,7 @@ macro_rules! change_responses {
 
 change_responses! {
     CreateGroupConversationResponse { conversation: conversation }
+    DeleteConversationResponse {}
     UpdateConversationResponse { conversation: conversation }
     AddMembersResponse { conversation: conversation }
     RemoveMemberResponse { conversation: conversation }

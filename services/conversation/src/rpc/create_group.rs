@@ -19,6 +19,8 @@ pub(super) async fn handle<S: ConversationStore + Clone>(
     field::group_name(&request.name)?;
     field::description(&request.description)?;
     field::avatar_url("avatar_url", &request.avatar_url)?;
+    let history = field::history(request.history)?.unwrap_or_default();
+    let metadata = field::metadata(request.metadata.as_ref())?.unwrap_or_default();
     let members_max = state.config.call_members_max as usize;
     let mut members = field::user_ids("member_user_ids", &request.member_user_ids, members_max)?;
     members.remove(&creator);
@@ -27,6 +29,8 @@ pub(super) async fn handle<S: ConversationStore + Clone>(
         name: request.name.clone(),
         description: request.description.clone(),
         avatar_url: request.avatar_url.clone(),
+        history,
+        metadata,
         creator,
         members,
     };
@@ -38,7 +42,7 @@ mod tests {
     use viberchat_kit::error::Reason;
     use viberchat_proto::conversation::v1::conversation_service_server::ConversationService as _;
     use viberchat_proto::message::v1::entry_body::Body;
-    use viberchat_proto::types::v1::{ConversationKind, Role};
+    use viberchat_proto::types::v1::{ConversationKind, HistoryVisibility, Metadata, Role};
 
     use super::*;
     use crate::testing::{FakeLog, TestService, by, eventually, new_group, reason};
@@ -61,6 +65,31 @@ mod tests {
         assert_eq!((actor.as_str(), created.name.as_str()), ("alice", "Plans"));
         let members: Vec<_> = created.members.iter().map(|m| (m.user_id.as_str(), m.role())).collect();
         assert_eq!(members, [("alice", Role::Owner), ("bob", Role::Member)]);
+    }
+
+    #[tokio::test]
+    async fn history_and_metadata_are_kept_with_it() {
+        let service = TestService::start().await;
+        let metadata = Metadata { entries: [("color".to_owned(), "blue".to_owned())].into() };
+        let request = CreateGroupConversationRequest {
+            history: HistoryVisibility::SinceJoining.into(),
+            metadata: Some(metadata.clone()),
+            ..new_group(&["bob"])
+        };
+        let answer = service.api.create_group_conversation(by("alice", request)).await.unwrap().into_inner();
+        let conversation = answer.conversation.unwrap();
+        assert_eq!(conversation.history(), HistoryVisibility::SinceJoining);
+        assert_eq!(conversation.metadata, Some(metadata));
+        let id = ConversationId::parse(&conversation.conversation_id).unwrap();
+        let [(_, _, Body::ConversationCreated(created))] = &service.log.entries(id)[..] else { panic!() };
+        assert_eq!(created.history(), HistoryVisibility::SinceJoining);
+        assert_eq!(service.authorize(id, "bob").await.history(), HistoryVisibility::SinceJoining);
+        // Not said: everything, and nothing.
+        let shared = service.group("alice", &["bob"]).await;
+        let [(_, _, Body::ConversationCreated(created))] = &service.log.entries(shared)[..] else { panic!() };
+        assert_eq!(created.history(), HistoryVisibility::Unspecified);
+        let authorization = service.authorize(shared, "bob").await;
+        assert_eq!((authorization.history(), authorization.member_count), (HistoryVisibility::Shared, 2));
     }
 
     #[tokio::test]
@@ -111,6 +140,11 @@ mod tests {
         assert_eq!(refused(|r| r.name = "x".repeat(256)).await, Reason::InvalidArgument);
         assert_eq!(refused(|r| r.description = "x".repeat(1_001)).await, Reason::InvalidArgument);
         assert_eq!(refused(|r| r.avatar_url = "x".repeat(1_001)).await, Reason::InvalidArgument);
+        assert_eq!(refused(|r| r.history = 9).await, Reason::InvalidArgument);
+        let unnamed = |r: &mut CreateGroupConversationRequest| {
+            r.metadata = Some(Metadata { entries: [(String::new(), "x".to_owned())].into() });
+        };
+        assert_eq!(refused(unnamed).await, Reason::InvalidArgument);
         assert_eq!(refused(|r| r.request_id = String::new()).await, Reason::InvalidArgument);
         assert_eq!(refused(|r| r.member_user_ids = vec![String::new()]).await, Reason::InvalidArgument);
         assert_eq!(refused(|r| r.member_user_ids = vec!["b".into(); 4]).await, Reason::LimitExceeded);

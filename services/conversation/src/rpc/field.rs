@@ -4,14 +4,19 @@ use std::collections::BTreeSet;
 
 use viberchat_kit::error::{Error, Reason, Result};
 use viberchat_kit::id::{ConversationId, RequestId, UserId};
+use viberchat_proto::types::v1 as types;
 
-use crate::domain::{AVATAR_BYTES_MAX, BATCH_MAX, DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX};
+use crate::convert::history_from_proto;
+use crate::domain::{
+    AVATAR_BYTES_MAX, BATCH_MAX, DESCRIPTION_CHARS_MAX, History, METADATA_BYTES_MAX, METADATA_NAME_BYTES_MAX, Metadata,
+    NAME_CHARS_MAX,
+};
 
 pub(super) fn conversation_id(text: &str) -> Result<ConversationId> {
     conversation_id_of("conversation_id", text)
 }
 
-fn conversation_id_of(field: &str, text: &str) -> Result<ConversationId> {
+pub(super) fn conversation_id_of(field: &str, text: &str) -> Result<ConversationId> {
     ConversationId::parse(text).map_err(|invalid| Error::invalid_argument(field, invalid.to_string()))
 }
 
@@ -64,6 +69,25 @@ pub(super) fn avatar_url(field: &str, url: &str) -> Result<()> {
     Ok(())
 }
 
+/// `None`: not set.
+pub(super) fn history(history: i32) -> Result<Option<History>> {
+    history_from_proto(history).ok_or_else(|| Error::invalid_argument("history", "is not a visibility"))
+}
+
+/// `None`: not set.
+pub(super) fn metadata(metadata: Option<&types::Metadata>) -> Result<Option<Metadata>> {
+    let Some(types::Metadata { entries }) = metadata else { return Ok(None) };
+    if !entries.keys().all(|name| (1..=METADATA_NAME_BYTES_MAX).contains(&name.len())) {
+        let allowed = format!("has a name that is not of 1 to {METADATA_NAME_BYTES_MAX} bytes");
+        return Err(Error::invalid_argument("metadata", allowed));
+    }
+    let size: usize = entries.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if size > METADATA_BYTES_MAX {
+        return Err(Error::invalid_argument("metadata", format!("is longer than {METADATA_BYTES_MAX} bytes in all")));
+    }
+    Ok(Some(entries.clone()))
+}
+
 pub(super) fn check_chars(field: &str, text: &str, max: usize) -> Result<()> {
     // No character has less than a byte: the long ones are not counted through.
     if text.len() > 4 * max || text.chars().count() > max {
@@ -96,6 +120,21 @@ mod tests {
         description(&"🎉".repeat(1_000)).unwrap();
         assert_eq!(violation(description(&"x".repeat(1_001))), "description");
         assert_eq!(violation(avatar_url("avatar_url", &"ä".repeat(501))), "avatar_url");
+    }
+
+    #[test]
+    fn metadata_is_bounded_by_its_bytes() {
+        let of = |entries: &[(&str, usize)]| {
+            let entry = |(name, size): &(&str, usize)| ((*name).to_owned(), "x".repeat(*size));
+            metadata(Some(&types::Metadata { entries: entries.iter().map(entry).collect() }))
+        };
+        assert_eq!(metadata(None).unwrap(), None);
+        assert_eq!(of(&[]).unwrap(), Some(Metadata::new()));
+        of(&[("a", 4_094), ("b", 0)]).unwrap();
+        assert_eq!(violation(of(&[("a", 4_094), ("b", 1)])), "metadata");
+        of(&[(&"n".repeat(64), 0)]).unwrap();
+        assert_eq!(violation(of(&[(&"n".repeat(65), 0)])), "metadata");
+        assert_eq!(violation(of(&[("", 1)])), "metadata");
     }
 
     #[test]

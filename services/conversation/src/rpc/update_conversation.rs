@@ -22,9 +22,11 @@ pub(super) async fn handle<S: ConversationStore + Clone>(
         name: request.name.clone(),
         description: request.description.clone(),
         avatar_url: request.avatar_url.clone(),
+        history: field::history(request.history)?,
+        metadata: field::metadata(request.metadata.as_ref())?,
     };
     if update == ConversationUpdate::default() {
-        return Err(Error::invalid_argument("name", "is absent, and so are description and avatar_url"));
+        return Err(Error::invalid_argument("name", "is absent, and so is everything else"));
     }
     let etag = Some(request.etag.clone()).filter(|etag| !etag.is_empty());
     execute(state, &context, &request, Act::Change(id, GroupChange::Update { update, etag })).await
@@ -36,6 +38,7 @@ mod tests {
     use viberchat_kit::id::ConversationId;
     use viberchat_proto::conversation::v1::conversation_service_server::ConversationService as _;
     use viberchat_proto::message::v1::entry_body::Body;
+    use viberchat_proto::types::v1::{HistoryVisibility, Metadata};
 
     use super::*;
     use crate::testing::{FakeLog, TestService, by, reason};
@@ -74,6 +77,50 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn history_and_metadata_change_and_the_present_visibility_rules() {
+        let service = TestService::start().await;
+        let id = service.group("alice", &["bob"]).await;
+        let metadata = |entries: &[(&str, &str)]| {
+            let entry = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            Some(Metadata { entries: entries.iter().map(entry).collect() })
+        };
+        let change = async |request_id: &str, history: HistoryVisibility, metadata: Option<Metadata>| {
+            let request =
+                UpdateConversationRequest { name: None, history: history.into(), metadata, ..rename(id, request_id) };
+            let answer = service.api.update_conversation(by("alice", request)).await.unwrap().into_inner();
+            answer.conversation.unwrap()
+        };
+        let first = change("1", HistoryVisibility::SinceJoining, metadata(&[("a", "1"), ("b", "2")])).await;
+        assert_eq!(
+            (first.history(), first.metadata),
+            (HistoryVisibility::SinceJoining, metadata(&[("a", "1"), ("b", "2")]))
+        );
+        // What is absent stays; what is named is replaced whole.
+        let second = change("2", HistoryVisibility::Unspecified, metadata(&[("c", "3")])).await;
+        assert_eq!((second.history(), second.metadata), (HistoryVisibility::SinceJoining, metadata(&[("c", "3")])));
+        assert_eq!(service.authorize(id, "bob").await.history(), HistoryVisibility::SinceJoining);
+        let third = change("3", HistoryVisibility::Shared, None).await;
+        assert_eq!((third.history(), third.metadata), (HistoryVisibility::Shared, metadata(&[("c", "3")])));
+        assert_eq!(service.authorize(id, "bob").await.history(), HistoryVisibility::Shared);
+        assert_eq!(change("4", HistoryVisibility::Unspecified, metadata(&[])).await.metadata, None);
+        let said: Vec<_> = service.log.entries(id).into_iter().skip(1).collect();
+        let said: Vec<_> = said
+            .into_iter()
+            .map(|(_, _, body)| match body {
+                Body::ConversationUpdated(updated) => (updated.history(), updated.metadata),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let expected = [
+            (HistoryVisibility::SinceJoining, metadata(&[("a", "1"), ("b", "2")])),
+            (HistoryVisibility::Unspecified, metadata(&[("c", "3")])),
+            (HistoryVisibility::Shared, None),
+            (HistoryVisibility::Unspecified, metadata(&[])),
+        ];
+        assert_eq!(said, expected);
+    }
+
+    #[tokio::test]
     async fn what_is_not_allowed_is_refused() {
         let service = TestService::start().await;
         let id = service.group("alice", &["bob"]).await;
@@ -86,6 +133,8 @@ mod tests {
         assert_eq!(refused("alice", stale).await, Reason::EtagMismatch);
         let blank = UpdateConversationRequest { name: Some("\t".into()), ..rename(id, "1") };
         assert_eq!(refused("alice", blank).await, Reason::InvalidArgument);
+        let unknown = UpdateConversationRequest { history: 9, ..rename(id, "1") };
+        assert_eq!(refused("alice", unknown).await, Reason::InvalidArgument);
         let nothing = UpdateConversationRequest { name: None, ..rename(id, "1") };
         assert_eq!(refused("alice", nothing).await, Reason::InvalidArgument);
         assert_eq!(refused("alice", rename(id, "")).await, Reason::InvalidArgument);

@@ -6,7 +6,7 @@ use viberchat_kit::error::Result;
 use viberchat_proto::conversation::v1::{UpsertUsersRequest, UpsertUsersResponse, User};
 
 use super::{State, field};
-use crate::domain::{BATCH_MAX, PROFILE_NAME_CHARS_MAX, Profile};
+use crate::domain::{BATCH_MAX, EMAIL_CHARS_MAX, PROFILE_NAME_CHARS_MAX, Profile};
 use crate::store::ConversationStore;
 
 pub(super) async fn handle<S: ConversationStore>(
@@ -19,7 +19,8 @@ pub(super) async fn handle<S: ConversationStore>(
     // The last one of a user wins, within a call too.
     let profiles = profiles.map(|profile| profile.map(|profile| (profile.user.clone(), profile)));
     let profiles = profiles.collect::<Result<BTreeMap<_, _>>>()?;
-    state.store.upsert_users(&profiles.into_values().collect::<Vec<_>>()).await?;
+    state.store.upsert_users(&profiles.into_values().collect::<Vec<_>>(), state.clock.now()).await?;
+    state.wake.wake();
     Ok(UpsertUsersResponse {})
 }
 
@@ -28,11 +29,15 @@ fn profile(index: usize, user: User) -> Result<Profile> {
     field::check_chars(&field("username"), &user.username, PROFILE_NAME_CHARS_MAX)?;
     field::check_chars(&field("display_name"), &user.display_name, PROFILE_NAME_CHARS_MAX)?;
     field::avatar_url(&field("avatar_url"), &user.avatar_url)?;
+    field::check_chars(&field("email"), &user.email, EMAIL_CHARS_MAX)?;
     Ok(Profile {
         user: field::user_id(&field("user_id"), &user.user_id)?,
         username: user.username,
         display_name: user.display_name,
         avatar_url: user.avatar_url,
+        email: user.email,
+        // Whoever is upserted takes part, whatever the request repeats from a read.
+        deactivated: false,
     })
 }
 

@@ -3,18 +3,26 @@
 //! Map: a module for each part of the trait. [`for_each_promise`] lists them; an engine stamps them onto itself with
 //! [`stamp`], in a file of its own, and gets a test for each.
 
+mod block;
+mod deactivation;
 mod direct;
 mod group;
 mod list;
 mod request;
+mod resume;
+mod settings;
 mod span;
 mod user;
 mod watch;
 
+pub(crate) use block::*;
+pub(crate) use deactivation::*;
 pub(crate) use direct::*;
 pub(crate) use group::*;
 pub(crate) use list::*;
 pub(crate) use request::*;
+pub(crate) use resume::*;
+pub(crate) use settings::*;
 pub(crate) use span::*;
 pub(crate) use user::*;
 pub(crate) use watch::*;
@@ -27,7 +35,7 @@ use viberchat_kit::id::{ConversationId, Entropy as _, RequestId, SystemEntropy, 
 
 use super::{Applied, ChangeError, ConversationStore, Encoded, Executed, RequestKey};
 use crate::convert::encode_entry;
-use crate::domain::{GroupChange, Limits, NewGroup, Refusal};
+use crate::domain::{GroupChange, History, Limits, Metadata, NewGroup, Refusal, SettingsUpdate};
 
 /// An engine under test: an empty store, ended when dropped.
 pub(crate) trait Engine {
@@ -55,8 +63,25 @@ macro_rules! for_each_promise {
             a_stranger_finds_no_group
             what_a_change_says_is_done
             who_inherits_is_an_owner
+            a_deletion_ends_every_stay_and_leaves_nobody
+            a_deletion_is_repeated_by_its_request_only
             the_list_is_pinned_first_then_by_activity
             pages_of_the_list_hold_everything_once
+            the_list_by_name_is_folded_and_paged
+            what_is_archived_or_cleared_is_not_in_the_list
+            settings_are_a_members_own_and_what_is_the_same_is_no_change
+            what_was_cleared_outlives_the_stay
+            many_pairs_are_answered_in_their_order
+            a_block_is_seen_by_both_and_known_to_one
+            a_block_refuses_a_new_direct_only
+            blocks_are_bounded_and_listed_in_pages
+            a_change_of_a_block_is_told_to_the_direct
+            who_is_deactivated_has_no_role_and_is_not_found
+            a_deactivation_takes_the_memberships_from_those_who_watch
+            a_strict_directory_takes_known_users_only
+            who_shares_a_conversation
+            what_was_missed_is_what_those_who_watched_heard
+            what_was_missed_is_said_whole_or_not_at_all
             the_greatest_seq_wins
             members_come_by_bytes_in_pages
             a_repeated_request_gets_the_first_result_whatever_has_changed
@@ -99,7 +124,13 @@ macro_rules! stamp {
 pub(crate) use stamp;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
-const LIMITS: Limits = Limits { group_members_max: 500, call_members_max: 200, user_conversations_max: 1_000 };
+const LIMITS: Limits = Limits {
+    group_members_max: 500,
+    call_members_max: 200,
+    user_conversations_max: 1_000,
+    user_blocks_max: 100,
+    known_users_only: false,
+};
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 fn user(id: &str) -> UserId {
@@ -144,6 +175,8 @@ fn new_group(creator: &str, members: &[&str]) -> NewGroup {
         name: "Plans".to_owned(),
         description: String::new(),
         avatar_url: String::new(),
+        history: History::Shared,
+        metadata: Metadata::new(),
         creator: user(creator),
         members: users(members),
     }
@@ -184,4 +217,10 @@ async fn direct<S: ConversationStore>(store: &S, creator: &str, peer: &str) -> C
     let pair = crate::domain::DirectPair::of(&creator, &peer);
     let found = store.get_or_create_direct(new_id(), &pair, &creator, &LIMITS, NOW).await;
     found.expect("the direct is there").0.conversation.id
+}
+
+/// Whether there is such a member.
+async fn set_pinned<S: ConversationStore>(store: &S, id: ConversationId, of: &UserId, pinned: bool) -> bool {
+    let update = SettingsUpdate { pinned: Some(pinned), ..SettingsUpdate::default() };
+    store.update_settings(id, of, &update, NOW).await.expect("the store answers").is_some()
 }

@@ -6,12 +6,12 @@ use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, UserId};
 
 use super::{
-    Audience, ChangeError, ChangeId, ConversationStore, Encode, Executed, ListPage, ListPosition, OutboxEntry, Pruned,
-    Readers, RequestKey, StoreError, StoredChange,
+    Audience, Block, ChangeError, ChangeId, ConversationStore, Encode, Executed, ListPage, ListPosition, MissedChange,
+    NamePosition, OutboxEntry, Pruned, Readers, RequestKey, StoreError, StoredChange,
 };
 use crate::domain::{
-    Activity, Authorization, ConversationView, DirectPair, GroupChange, Limits, Member, Membership, NewGroup, Profile,
-    Viewer,
+    Activity, Authorization, ConversationView, DirectPair, GroupChange, Limits, Member, MemberSettings, Membership,
+    NewGroup, Profile, SettingsUpdate, Viewer,
 };
 
 /// What is done around each operation.
@@ -105,14 +105,14 @@ impl<S: ConversationStore, H: Hook> ConversationStore for Decorated<S, H> {
         self.hook.around("entry_seq", self.store.entry_seq(request)).await
     }
 
-    async fn set_pinned(
+    async fn update_settings(
         &self,
         conversation: ConversationId,
         user: &UserId,
-        pinned: bool,
+        update: &SettingsUpdate,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.hook.around("set_pinned", self.store.set_pinned(conversation, user, pinned, now)).await
+    ) -> Result<Option<MemberSettings>, StoreError> {
+        self.hook.around("update_settings", self.store.update_settings(conversation, user, update, now)).await
     }
 
     async fn record_activity(
@@ -123,12 +123,8 @@ impl<S: ConversationStore, H: Hook> ConversationStore for Decorated<S, H> {
         self.hook.around("record_activity", self.store.record_activity(activities, now)).await
     }
 
-    async fn authorize(
-        &self,
-        conversation: ConversationId,
-        user: &UserId,
-    ) -> Result<Option<Authorization>, StoreError> {
-        self.hook.around("authorize", self.store.authorize(conversation, user)).await
+    async fn authorize(&self, pairs: &[(ConversationId, UserId)]) -> Result<Vec<Option<Authorization>>, StoreError> {
+        self.hook.around("authorize", self.store.authorize(pairs)).await
     }
 
     async fn conversations(
@@ -139,8 +135,20 @@ impl<S: ConversationStore, H: Hook> ConversationStore for Decorated<S, H> {
         self.hook.around("conversations", self.store.conversations(ids, viewer)).await
     }
 
-    async fn list(&self, user: &UserId, page: &ListPage) -> Result<Vec<(ConversationView, ListPosition)>, StoreError> {
+    async fn list(
+        &self,
+        user: &UserId,
+        page: &ListPage<ListPosition>,
+    ) -> Result<Vec<(ConversationView, ListPosition)>, StoreError> {
         self.hook.around("list", self.store.list(user, page)).await
+    }
+
+    async fn list_by_name(
+        &self,
+        user: &UserId,
+        page: &ListPage<NamePosition>,
+    ) -> Result<Vec<(ConversationView, NamePosition)>, StoreError> {
+        self.hook.around("list_by_name", self.store.list_by_name(user, page)).await
     }
 
     async fn members(
@@ -191,12 +199,47 @@ impl<S: ConversationStore, H: Hook> ConversationStore for Decorated<S, H> {
         self.hook.around("changes_after", self.store.changes_after(after, limit)).await
     }
 
+    async fn missed_changes(
+        &self,
+        user: &UserId,
+        after: ChangeId,
+        limit: usize,
+    ) -> Result<Option<(Vec<MissedChange>, ChangeId)>, StoreError> {
+        self.hook.around("missed_changes", self.store.missed_changes(user, after, limit)).await
+    }
+
     async fn readers(&self, conversation: ConversationId, audience: &Audience) -> Result<Option<Readers>, StoreError> {
         self.hook.around("readers", self.store.readers(conversation, audience)).await
     }
 
-    async fn upsert_users(&self, profiles: &[Profile]) -> Result<(), StoreError> {
-        self.hook.around("upsert_users", self.store.upsert_users(profiles)).await
+    async fn block_user(
+        &self,
+        user: &UserId,
+        blocked: &UserId,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<bool, ChangeError> {
+        self.hook.around("block_user", self.store.block_user(user, blocked, limits, now)).await
+    }
+
+    async fn unblock_user(&self, user: &UserId, blocked: &UserId, now: Timestamp) -> Result<bool, StoreError> {
+        self.hook.around("unblock_user", self.store.unblock_user(user, blocked, now)).await
+    }
+
+    async fn blocks(&self, user: &UserId, after: Option<&UserId>, limit: usize) -> Result<Vec<Block>, StoreError> {
+        self.hook.around("blocks", self.store.blocks(user, after, limit)).await
+    }
+
+    async fn sharing(&self, user: &UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+        self.hook.around("sharing", self.store.sharing(user, others)).await
+    }
+
+    async fn upsert_users(&self, profiles: &[Profile], now: Timestamp) -> Result<(), StoreError> {
+        self.hook.around("upsert_users", self.store.upsert_users(profiles, now)).await
+    }
+
+    async fn deactivate_user(&self, user: &UserId, limits: &Limits, now: Timestamp) -> Result<bool, ChangeError> {
+        self.hook.around("deactivate_user", self.store.deactivate_user(user, limits, now)).await
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {

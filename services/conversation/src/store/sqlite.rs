@@ -9,11 +9,14 @@
 //! - What is seen by a read is committed; readers never wait for the writer.
 
 mod activity;
+mod authorize;
+mod block;
 mod change;
 #[cfg(test)]
 mod conformance;
 mod direct;
 mod group;
+mod list;
 mod migrate;
 mod open;
 mod outbox;
@@ -22,6 +25,7 @@ mod request;
 mod rows;
 #[cfg(test)]
 mod seed;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod user;
@@ -37,12 +41,12 @@ use viberchat_kit::id::{ConversationId, UserId};
 pub(crate) use open::{OpenError, Options};
 
 use super::{
-    Audience, ChangeError, ChangeId, ConversationStore, Encode, Executed, ListPage, ListPosition, OutboxEntry, Pruned,
-    Readers, RequestKey, StoreError, StoredChange,
+    Audience, Block, ChangeError, ChangeId, ConversationStore, Encode, Executed, ListPage, ListPosition, MissedChange,
+    NamePosition, OutboxEntry, Pruned, Readers, RequestKey, StoreError, StoredChange,
 };
 use crate::domain::{
-    Activity, Authorization, ConversationView, DirectPair, GroupChange, Limits, Member, Membership, NewGroup, Profile,
-    Viewer,
+    Activity, Authorization, ConversationView, DirectPair, GroupChange, Limits, Member, MemberSettings, Membership,
+    NewGroup, Profile, SettingsUpdate, Viewer,
 };
 
 /// Writes that may wait for the one connection; more are refused at once.
@@ -159,14 +163,14 @@ impl ConversationStore for SqliteStore {
         request::entry_seq(&self.readers, request).await
     }
 
-    async fn set_pinned(
+    async fn update_settings(
         &self,
         conversation: ConversationId,
         user: &UserId,
-        pinned: bool,
+        update: &SettingsUpdate,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        activity::set_pinned(self, conversation, user, pinned, now).await
+    ) -> Result<Option<MemberSettings>, StoreError> {
+        settings::update(self, conversation, user, update, now).await
     }
 
     async fn record_activity(
@@ -177,12 +181,8 @@ impl ConversationStore for SqliteStore {
         activity::record(self, activities, now).await
     }
 
-    async fn authorize(
-        &self,
-        conversation: ConversationId,
-        user: &UserId,
-    ) -> Result<Option<Authorization>, StoreError> {
-        read::authorize(&self.readers, conversation, user).await
+    async fn authorize(&self, pairs: &[(ConversationId, UserId)]) -> Result<Vec<Option<Authorization>>, StoreError> {
+        authorize::authorize(&self.readers, pairs).await
     }
 
     async fn conversations(
@@ -193,8 +193,20 @@ impl ConversationStore for SqliteStore {
         read::conversations(&self.readers, ids, viewer).await
     }
 
-    async fn list(&self, user: &UserId, page: &ListPage) -> Result<Vec<(ConversationView, ListPosition)>, StoreError> {
-        read::list(&self.readers, user, page).await
+    async fn list(
+        &self,
+        user: &UserId,
+        page: &ListPage<ListPosition>,
+    ) -> Result<Vec<(ConversationView, ListPosition)>, StoreError> {
+        list::by_activity(&self.readers, user, page).await
+    }
+
+    async fn list_by_name(
+        &self,
+        user: &UserId,
+        page: &ListPage<NamePosition>,
+    ) -> Result<Vec<(ConversationView, NamePosition)>, StoreError> {
+        list::by_name(&self.readers, user, page).await
     }
 
     async fn members(
@@ -245,12 +257,47 @@ impl ConversationStore for SqliteStore {
         watch::changes_after(&self.readers, after, limit).await
     }
 
+    async fn missed_changes(
+        &self,
+        user: &UserId,
+        after: ChangeId,
+        limit: usize,
+    ) -> Result<Option<(Vec<MissedChange>, ChangeId)>, StoreError> {
+        watch::missed_changes(&self.readers, user, after, limit).await
+    }
+
     async fn readers(&self, conversation: ConversationId, audience: &Audience) -> Result<Option<Readers>, StoreError> {
         watch::readers(&self.readers, conversation, audience).await
     }
 
-    async fn upsert_users(&self, profiles: &[Profile]) -> Result<(), StoreError> {
-        user::upsert(self, profiles).await
+    async fn block_user(
+        &self,
+        user: &UserId,
+        blocked: &UserId,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<bool, ChangeError> {
+        block::block(self, user, blocked, limits, now).await
+    }
+
+    async fn unblock_user(&self, user: &UserId, blocked: &UserId, now: Timestamp) -> Result<bool, StoreError> {
+        block::unblock(self, user, blocked, now).await
+    }
+
+    async fn blocks(&self, user: &UserId, after: Option<&UserId>, limit: usize) -> Result<Vec<Block>, StoreError> {
+        block::blocks(&self.readers, user, after, limit).await
+    }
+
+    async fn sharing(&self, user: &UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+        read::sharing(&self.readers, user, others).await
+    }
+
+    async fn upsert_users(&self, profiles: &[Profile], now: Timestamp) -> Result<(), StoreError> {
+        user::upsert(self, profiles, now).await
+    }
+
+    async fn deactivate_user(&self, user: &UserId, limits: &Limits, now: Timestamp) -> Result<bool, ChangeError> {
+        user::deactivate(self, user, limits, now).await
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {

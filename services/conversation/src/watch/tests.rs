@@ -1,6 +1,6 @@
 use viberchat_kit::telemetry::Metrics;
 
-use crate::domain::Role;
+use crate::domain::{Kind, Role};
 use crate::testing::user;
 
 use super::*;
@@ -14,7 +14,7 @@ fn hub(change: impl FnOnce(&mut Config)) -> Hub {
 fn event(id: &str, version: u64) -> MembershipEvent {
     let conversation = viberchat_kit::id::ConversationId::from_bytes([3; 16]);
     let membership = Membership { conversation, kind: Kind::Group, role: Role::Member, version };
-    MembershipEvent { user: user(id), kind: EventKind::Changed, membership }
+    MembershipEvent { id: ChangeId(version), user: user(id), kind: MembershipChangeKind::Changed, membership }
 }
 
 #[tokio::test]

@@ -1,8 +1,15 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::Standing;
 
-const LIMITS: Limits = Limits { group_members_max: 8, call_members_max: 200, user_conversations_max: 10 };
+const LIMITS: Limits = Limits {
+    group_members_max: 8,
+    call_members_max: 200,
+    user_conversations_max: 10,
+    user_blocks_max: 10,
+    known_users_only: false,
+};
 const NOW: Timestamp = Timestamp::from_millis(5);
 
 fn user(number: usize) -> UserId {
@@ -37,7 +44,7 @@ impl Group {
     fn state(&self, actor: &Member, change: &GroupChange) -> GroupState {
         let owner_count = u32::try_from(self.owners()).unwrap();
         let must_inherit = matches!(change, GroupChange::Leave) && leaves_ownerless(actor.role, owner_count);
-        let subject = |user: &UserId| Subject { member: self.find(user).cloned(), conversation_count: 0 };
+        let subject = |user: &UserId| Subject { member: self.find(user).cloned(), candidate: Candidate::default() };
         GroupState {
             kind: Kind::Group,
             version: self.version,
@@ -61,8 +68,10 @@ impl Group {
 
     fn apply(&mut self, effects: &Effects) {
         self.version += 1;
-        if let Some((gone, _)) = &effects.removed {
-            self.members.retain(|member| &member.user != gone);
+        match &effects.removed {
+            Removal::Nobody => {}
+            Removal::One(gone, _) => self.members.retain(|member| &member.user != gone),
+            Removal::Everybody => self.members.clear(),
         }
         for (user, role) in &effects.roles {
             self.members.iter_mut().find(|member| &member.user == user).expect("a present member").role = *role;
@@ -110,6 +119,7 @@ fn who_may_do_what() {
         assert_eq!(allowed(actor, &remove(1)), removes_owner, "{actor} removes an owner");
         assert_eq!(allowed(actor, &promote(5)), promotes, "{actor} promotes");
         assert!(allowed(actor, &GroupChange::Leave), "{actor} leaves");
+        assert_eq!(allowed(actor, &GroupChange::Delete), actor == 0, "{actor} deletes");
     }
 }
 
@@ -118,6 +128,7 @@ fn nothing_changes_a_direct() {
     let group = Group::of(&[Owner, Plain]);
     let changes = [
         GroupChange::Leave,
+        GroupChange::Delete,
         GroupChange::RemoveMember(user(1)),
         GroupChange::AddMembers([user(2)].into()),
         GroupChange::SetRole { user: user(1), role: Admin },
@@ -183,11 +194,26 @@ fn limits_hold_at_their_edge() {
 
     let change = add(1);
     let mut state = group.state(&group.members[0], &change);
-    state.subjects.get_mut(&user(10)).unwrap().conversation_count = 9;
+    state.subjects.get_mut(&user(10)).unwrap().candidate.conversation_count = 9;
     decide(&change, &state, &LIMITS).unwrap();
-    state.subjects.get_mut(&user(10)).unwrap().conversation_count = 10;
+    state.subjects.get_mut(&user(10)).unwrap().candidate.conversation_count = 10;
     let full = Refusal::LimitExceeded { limit: LimitKind::UserConversations, max: 10, user: Some(user(10)) };
     assert_eq!(decide(&change, &state, &LIMITS), Err(full));
+}
+
+#[test]
+fn only_who_takes_part_is_added() {
+    let group = Group::of(&[Owner]);
+    let change = GroupChange::AddMembers([user(10)].into());
+    let mut state = group.state(&group.members[0], &change);
+    let nobody = Err(Refusal::UserNotFound { user: user(10) });
+    let strict = Limits { known_users_only: true, ..LIMITS };
+    assert_eq!(decide(&change, &state, &strict), nobody);
+    decide(&change, &state, &LIMITS).unwrap();
+    state.subjects.get_mut(&user(10)).unwrap().candidate.standing = Standing::Active;
+    decide(&change, &state, &strict).unwrap();
+    state.subjects.get_mut(&user(10)).unwrap().candidate.standing = Standing::Deactivated;
+    assert_eq!(decide(&change, &state, &LIMITS), nobody);
 }
 
 #[test]
@@ -211,6 +237,7 @@ fn any_change() -> impl Strategy<Value = GroupChange> {
         (users, prop_oneof![Just(Plain), Just(Admin), Just(Owner)])
             .prop_map(|(number, role)| GroupChange::SetRole { user: user(number), role }),
         Just(GroupChange::Update { update: ConversationUpdate::default(), etag: None }),
+        Just(GroupChange::Delete),
     ]
 }
 
@@ -225,7 +252,10 @@ proptest! {
             let before: BTreeMap<_, _> = group.members.iter().map(|m| (m.user.clone(), m.role)).collect();
             let Ok(Decision::Apply(effects)) = group.decide(actor, &change) else { continue };
             let actor_role = before[&user(actor)];
-            if let Some((gone, role)) = &effects.removed {
+            if effects.removed == Removal::Everybody {
+                prop_assert_eq!((actor_role, &effects.entry), (Owner, &SystemEntry::Closed));
+            }
+            if let Removal::One(gone, role) = &effects.removed {
                 prop_assert_eq!(before.get(gone), Some(role));
                 prop_assert!(gone == &user(actor) || actor_role > *role, "{:?} removed {:?}", actor_role, role);
             }

@@ -52,9 +52,14 @@ async fn a_short_deadline_is_not_waited_beyond() {
 async fn a_call_that_goes_away_is_done_all_the_same() {
     let service = TestService::start().await;
     let id = service.group("alice", &[]).await;
-    // Polled once: the task is there, its end is not waited for.
-    let call = service.api.update_conversation(by("alice", rename(id, "r")));
-    assert!(futures::FutureExt::now_or_never(call).is_none());
+    // Gone when it is committed and before the log has it.
+    service.log.set_down(true);
+    let before = service.log.calls();
+    tokio::select! {
+        answer = service.api.update_conversation(by("alice", rename(id, "r"))) => panic!("{answer:?}"),
+        () = eventually("an append", async || (service.log.calls() > before).then_some(())) => {}
+    }
+    service.log.set_down(false);
     eventually("the change", async || (service.log.entries(id).len() == 2).then_some(())).await;
 }
 

@@ -1,6 +1,7 @@
 use viberchat_kit::auth::{CallContext, Caller, Scope, ServiceIdentity};
 use viberchat_kit::id::ConversationId;
 use viberchat_proto::conversation::v1::conversation_service_server::ConversationService as _;
+use viberchat_proto::conversation::v1::user_directory_service_server::UserDirectoryService as _;
 use viberchat_proto::types::v1::{ConversationKind, RequestContext, Role};
 
 use super::*;
@@ -122,7 +123,8 @@ async fn a_snapshot_says_where_a_user_belongs_and_changes_follow() {
     let (_, kind, membership) = watch.change().await;
     assert_eq!((kind, membership.role()), (Changed, Role::Admin));
 
-    let settings = UpdateMemberSettingsRequest { conversation_id: second.to_string(), pinned: Some(true) };
+    let settings =
+        UpdateMemberSettingsRequest { conversation_id: second.to_string(), pinned: Some(true), ..Default::default() };
     service.api.update_member_settings(by("bob", settings)).await.unwrap();
     let (_, kind, membership) = watch.change().await;
     assert_eq!((kind, membership.conversation_id), (Changed, second.to_string()));
@@ -245,7 +247,8 @@ async fn a_change_in_the_midst_of_a_snapshot_follows_it() {
     let mut watch = Watch::open(&service);
     watch.ask(1, Asked::AddUserId("bob".into()));
     eventually("a full queue", async || (watch.pushes.pushes.len() == PUSHES_MAX).then_some(())).await;
-    let pin = UpdateMemberSettingsRequest { conversation_id: changed.clone(), pinned: Some(true) };
+    let pin =
+        UpdateMemberSettingsRequest { conversation_id: changed.clone(), pinned: Some(true), ..Default::default() };
     service.api.update_member_settings(by("bob", pin)).await.unwrap();
     // Whoever followed before has heard of it by now.
     assert_eq!(other.change().await.1, MembershipChangeKind::Changed);
@@ -316,7 +319,11 @@ async fn a_consumer_that_does_not_read_is_ended_and_told_why() {
             break;
         }
         assert!(number < 1_000, "the stream is never ended");
-        let pin = UpdateMemberSettingsRequest { conversation_id: id.to_string(), pinned: Some(number % 2 == 0) };
+        let pin = UpdateMemberSettingsRequest {
+            conversation_id: id.to_string(),
+            pinned: Some(number % 2 == 0),
+            ..Default::default()
+        };
         service.api.update_member_settings(by("bob", pin)).await.unwrap();
     }
     let end = loop {
@@ -398,4 +405,193 @@ async fn streams_are_ended_when_changes_cannot_be_read() {
     service.faults.set("changes_after", None);
     service.group("alice", &["bob"]).await;
     assert_eq!(watch.change().await.1, MembershipChangeKind::Added);
+}
+
+/// Follows from a version on; what is said first.
+async fn resume(watch: &mut Watch, user: &str, membership_version: u64) -> Push {
+    watch.ask(9, Asked::Resume(WatchMembershipsResume { user_id: user.to_owned(), membership_version }));
+    watch.next().await.unwrap()
+}
+
+fn pin(id: ConversationId, pinned: bool) -> UpdateMemberSettingsRequest {
+    UpdateMemberSettingsRequest { conversation_id: id.to_string(), pinned: Some(pinned), ..Default::default() }
+}
+
+fn change_of(push: Push) -> MembershipChange {
+    match push {
+        Push::Change(change) => change,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_resume_goes_on_where_the_last_stream_ended() {
+    use MembershipChangeKind::{Added, Changed, Removed};
+    let service = TestService::start().await;
+    let (kept, left) = (service.group("alice", &["bob"]).await, service.group("alice", &["bob"]).await);
+    let mut watch = Watch::open(&service);
+    watch.ask(1, Asked::AddUserId("bob".into()));
+    let snapshot = match watch.next().await.unwrap() {
+        Push::Snapshot(snapshot) => snapshot,
+        other => panic!("{other:?}"),
+    };
+    assert!(snapshot.last && snapshot.memberships.len() == 2);
+    service.api.update_member_settings(by("bob", pin(kept, true))).await.unwrap();
+    let last = change_of(watch.next().await.unwrap());
+    assert!(last.membership_version > snapshot.membership_version);
+    drop(watch);
+    service.api.remove_member(by("alice", remove(left, "bob", "1"))).await.unwrap();
+    let new = service.group("bob", &[]).await;
+    // Through another process, too: versions mean the same there.
+    let other = service.second().await;
+    for service in [&service, &other] {
+        for (since, missed) in [(snapshot.membership_version, 3), (last.membership_version, 2)] {
+            let mut watch = Watch::open(service);
+            let first = resume(&mut watch, "bob", since).await;
+            let Push::Resumed(MembershipsResumed { correlation_id: 9, user_id }) = first else { panic!("{first:?}") };
+            assert_eq!(user_id, "bob");
+            let mut heard = Vec::new();
+            for _ in 0..missed {
+                heard.push(change_of(watch.next().await.unwrap()));
+            }
+            assert!(heard.windows(2).all(|two| two[0].membership_version < two[1].membership_version));
+            let last_two: Vec<_> = heard[missed - 2..]
+                .iter()
+                .map(|change| (change.kind(), change.membership.clone().unwrap().conversation_id))
+                .collect();
+            assert_eq!(last_two, [(Removed, left.to_string()), (Added, new.to_string())]);
+        }
+    }
+    // Then it is as any other stream, and nothing is said twice.
+    let mut watch = Watch::open(&service);
+    assert!(matches!(resume(&mut watch, "bob", last.membership_version).await, Push::Resumed(_)));
+    service.api.update_member_settings(by("bob", pin(new, true))).await.unwrap();
+    let mut kinds = Vec::new();
+    for _ in 0..3 {
+        kinds.push(change_of(watch.next().await.unwrap()).kind());
+    }
+    assert_eq!(kinds, [Removed, Added, Changed]);
+}
+
+#[tokio::test]
+async fn a_resume_from_what_is_not_known_any_more_begins_with_a_snapshot() {
+    let service = TestService::start().await;
+    let id = service.group("alice", &["bob"]).await;
+    let newest = service.state.store.newest_change().await.unwrap().0;
+    let mut watch = Watch::open(&service);
+    // A version that was never given.
+    let first = resume(&mut watch, "bob", newest + 1).await;
+    assert!(matches!(&first, Push::Snapshot(page) if page.last && page.membership_version == newest), "{first:?}");
+    // One whose changes were thrown away.
+    service.api.update_member_settings(by("bob", pin(id, true))).await.unwrap();
+    service.state.store.prune(START, START.saturating_add(Duration::from_secs(1)), 100).await.unwrap();
+    let mut watch = Watch::open(&service);
+    let first = resume(&mut watch, "bob", newest).await;
+    assert!(matches!(&first, Push::Snapshot(page) if page.correlation_id == 9), "{first:?}");
+    // One with more changes than a snapshot would have.
+    let newest = service.state.store.newest_change().await.unwrap().0;
+    for number in 0..=MISSED_MAX {
+        service.api.update_member_settings(by("bob", pin(id, number % 2 == 1))).await.unwrap();
+    }
+    let mut watch = Watch::open(&service);
+    assert!(matches!(resume(&mut watch, "bob", newest).await, Push::Snapshot(_)));
+}
+
+#[tokio::test]
+async fn a_heartbeat_says_how_far_everything_was_said() {
+    let service = TestService::start().await;
+    let id = service.group("alice", &["bob"]).await;
+    let mut watch = Watch::open_with(&service.state, &[Scope::Authorize], Duration::from_millis(20));
+    watch.follow("bob").await;
+    service.api.update_member_settings(by("bob", pin(id, true))).await.unwrap();
+    // What others do does not come, and counts.
+    service.api.update_member_settings(by("alice", pin(id, true))).await.unwrap();
+    let newest = service.state.store.newest_change().await.unwrap().0;
+    let mut heard = 0;
+    let said = loop {
+        match watch.next().await.unwrap() {
+            Push::Change(change) => heard = change.membership_version,
+            Push::Heartbeat(beat) if beat.membership_version >= newest => break beat.membership_version,
+            Push::Heartbeat(beat) => assert!(beat.membership_version <= newest),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((heard, said), (newest - 1, newest));
+    let mut next = Watch::open(&service);
+    assert!(matches!(resume(&mut next, "bob", said).await, Push::Resumed(_)));
+}
+
+#[tokio::test]
+async fn a_deactivated_user_loses_all_and_is_followed_no_more() {
+    use MembershipChangeKind::{Changed, Removed};
+    let service = TestService::start().await;
+    let group = service.group("alice", &["bob"]).await;
+    let direct = service.direct("bob", "alice").await;
+    let time = Some(START.to_proto());
+    let activity = RecordActivityRequest { conversation_id: direct.to_string(), seq: 1, time };
+    service.api.record_activity(by_service(activity)).await.unwrap();
+    let mut watch = Watch::open(&service);
+    watch.follow("bob").await;
+    watch.follow("alice").await;
+    let version = service.state.store.newest_change().await.unwrap().0;
+    let deactivate = DeactivateUserRequest { user_id: "bob".into() };
+    service.api.deactivate_user(by_service(deactivate)).await.unwrap();
+    let mut heard = Vec::new();
+    for _ in 0..3 {
+        let (user, kind, membership) = watch.change().await;
+        heard.push((user, kind, membership.kind(), membership.conversation_id));
+    }
+    heard.sort();
+    let expected = [
+        ("alice".to_owned(), Changed, ConversationKind::Direct, direct.to_string()),
+        ("bob".to_owned(), Removed, ConversationKind::Direct, direct.to_string()),
+        ("bob".to_owned(), Removed, ConversationKind::Group, group.to_string()),
+    ];
+    assert_eq!(heard, expected);
+    // What changes in the group is none of Bob's any more.
+    service.api.add_members(by("alice", add(group, "carol", "1"))).await.unwrap();
+    assert_eq!(watch.change().await.0, "alice");
+    for request in [
+        Asked::AddUserId("bob".into()),
+        Asked::Resume(WatchMembershipsResume { user_id: "bob".into(), membership_version: version }),
+    ] {
+        let mut watch = Watch::open(&service);
+        watch.ask(3, request);
+        match watch.next().await {
+            Ok(Push::Refused(refused)) => assert_eq!(refused.error.unwrap().reason, "USER_NOT_FOUND"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let users = vec![User { user_id: "bob".into(), ..User::default() }];
+    service.api.upsert_users(by_service(UpsertUsersRequest { users })).await.unwrap();
+    assert_eq!(Watch::open(&service).follow("bob").await.len(), 2);
+}
+
+#[tokio::test]
+async fn members_hear_of_a_deletion_and_of_a_block() {
+    use MembershipChangeKind::{Changed, Removed};
+    let service = TestService::start().await;
+    let direct = service.direct("alice", "bob").await;
+    let group = service.group("alice", &["bob"]).await;
+    let mut watch = Watch::open(&service);
+    watch.follow("alice").await;
+    service.api.block_user(by("bob", BlockUserRequest { user_id: "alice".into() })).await.unwrap();
+    let (_, kind, membership) = watch.change().await;
+    assert_eq!((kind, membership.conversation_id), (Changed, direct.to_string()));
+    service.api.unblock_user(by("bob", UnblockUserRequest { user_id: "alice".into() })).await.unwrap();
+    assert_eq!(watch.change().await.1, Changed);
+    let mut watch = Watch::open(&service);
+    watch.follow("bob").await;
+    service.log.set_down(true);
+    let delete = DeleteConversationRequest { conversation_id: group.to_string(), request_id: "1".into() };
+    let deletion = service.api.delete_conversation(by("alice", delete));
+    let heard = async {
+        let (user, kind, membership) = watch.change().await;
+        // At the commit, whatever the log does.
+        service.log.set_down(false);
+        (user, kind, membership.conversation_id, membership.conversation_version)
+    };
+    let (answer, heard) = futures::join!(deletion, heard);
+    answer.unwrap();
+    assert_eq!(heard, ("bob".to_owned(), Removed, group.to_string(), 2));
 }

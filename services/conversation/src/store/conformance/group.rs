@@ -80,7 +80,7 @@ pub(crate) async fn a_stranger_finds_no_group<E: Engine>(engine: &E) {
     assert!(store.conversations(&[id], &mallory).await.unwrap().is_empty());
     assert_eq!(refusal(change(store, id, "mallory", add(&["eve"])).await), Refusal::ConversationNotFound);
     assert_eq!(refusal(change(store, new_id(), "alice", GroupChange::Leave).await), Refusal::ConversationNotFound);
-    assert!(!store.set_pinned(id, &user("mallory"), true, NOW).await.unwrap());
+    assert!(!set_pinned(store, id, &user("mallory"), true).await);
     let nowhere = [(new_id(), Activity { seq: 1, at: NOW }), (id, Activity { seq: 1, at: NOW })];
     assert_eq!(store.record_activity(&nowhere, NOW).await.unwrap(), [false, true]);
     // One who is gone is a stranger.
@@ -96,6 +96,8 @@ pub(crate) async fn what_a_change_says_is_done<E: Engine>(engine: &E) {
         name: Some("New".to_owned()),
         description: None,
         avatar_url: Some("https://x/y.png".to_owned()),
+        history: Some(History::SinceJoining),
+        metadata: Some([("a \"b\"".to_owned(), "日".to_owned())].into()),
     };
     let at = later(9);
     let rename = GroupChange::Update { update, etag: None };
@@ -108,6 +110,20 @@ pub(crate) async fn what_a_change_says_is_done<E: Engine>(engine: &E) {
     let conversation = view.conversation;
     assert_eq!((conversation.name.as_str(), conversation.description.as_str()), ("New", ""));
     assert_eq!((conversation.avatar_url.as_str(), conversation.member_count), ("https://x/y.png", 4));
+    assert_eq!(conversation.history, History::SinceJoining);
+    assert_eq!(conversation.metadata, [("a \"b\"".to_owned(), "日".to_owned())].into());
+    assert_eq!(
+        store.authorize(&[(id, user("dave"))]).await.unwrap()[0].as_ref().unwrap().history,
+        History::SinceJoining
+    );
+    // What is not named stays.
+    let update = ConversationUpdate { description: Some("Why".to_owned()), ..ConversationUpdate::default() };
+    change(store, id, "alice", GroupChange::Update { update, etag: None }).await.unwrap();
+    let after = store.conversations(&[id], &Viewer::Service).await.unwrap().remove(0).conversation;
+    assert_eq!(
+        (&after.name, after.history, &after.metadata),
+        (&conversation.name, conversation.history, &conversation.metadata)
+    );
     let expected = [("alice", Role::Owner), ("carol", Role::Admin), ("dave", Role::Member), ("eve", Role::Member)];
     assert_eq!(roles(store, id).await, expected.map(|(user, role)| (user.to_owned(), role)));
 }
@@ -125,4 +141,57 @@ pub(crate) async fn who_inherits_is_an_owner<E: Engine>(engine: &E) {
     change(store, id, "bob", GroupChange::Leave).await.unwrap();
     assert_eq!(roles(store, id).await, []);
     assert_eq!(version(store, id).await, 5);
+}
+
+pub(crate) async fn a_deletion_ends_every_stay_and_leaves_nobody<E: Engine>(engine: &E) {
+    use crate::store::StoredChangeKind::{Changed, Removed};
+    let store = engine.store();
+    let id = group(store, "alice", &["bob"]).await;
+    change(store, id, "alice", add(&["carol"])).await.unwrap();
+    let before = store.newest_change().await.unwrap();
+    assert_eq!(
+        refusal(change(store, id, "bob", GroupChange::Delete).await),
+        Refusal::RoleRequired { needed: Role::Owner }
+    );
+    let executed = change(store, id, "alice", GroupChange::Delete).await.unwrap();
+    assert_eq!(executed.entry, Some(EntryRef { conversation: id, version: 3, seq: None }));
+    let second = engine.second().await;
+    assert!(roles(&second, id).await.is_empty());
+    for viewer in [Viewer::User(user("alice")), Viewer::User(user("bob")), Viewer::Service] {
+        assert!(second.conversations(&[id], &viewer).await.unwrap().is_empty(), "{viewer:?}");
+    }
+    let pairs = ["alice", "bob", "carol"].map(|of| (id, user(of)));
+    for found in second.authorize(&pairs).await.unwrap() {
+        let found = found.expect("the conversation is known");
+        assert_eq!((found.role, found.spans.len(), found.version, found.member_count), (None, 0, 3, 0));
+    }
+    assert!(second.memberships(&user("bob"), None, 10).await.unwrap().is_empty());
+    assert_eq!(refusal(change(store, id, "alice", GroupChange::Leave).await), Refusal::ConversationNotFound);
+    let heard = store.changes_after(before, 10).await.unwrap().unwrap();
+    let heard: Vec<_> = heard.into_iter().map(|change| (change.version, change.kind)).collect();
+    let gone = |of: &str, role| (3, Removed(user(of), role, crate::domain::Kind::Group));
+    let expected = [gone("alice", Role::Owner), gone("bob", Role::Member), gone("carol", Role::Member), (3, Changed)];
+    assert_eq!(heard, expected);
+    // The entries go their way: the one by which Carol joined, and the last one.
+    let left: Vec<_> = store.outbox(id, 10).await.unwrap().into_iter().map(|entry| entry.version).collect();
+    assert_eq!(left, [2, 3]);
+    for version in left {
+        store.write_back(id, version, 10 * version, NOW).await.unwrap();
+    }
+    assert!(store.outbox_conversations(None, 10).await.unwrap().is_empty());
+    // Nobody is back because the log has everything.
+    assert!(store.authorize(&pairs).await.unwrap().iter().flatten().all(|found| found.role.is_none()));
+}
+
+pub(crate) async fn a_deletion_is_repeated_by_its_request_only<E: Engine>(engine: &E) {
+    let store = engine.store();
+    let id = group(store, "alice", &["bob"]).await;
+    let asked = request("alice");
+    let delete = async || store.change_group(id, &GroupChange::Delete, &asked, &LIMITS, NOW, encode).await.unwrap();
+    let first = delete().await;
+    store.write_back(id, 2, 9, NOW).await.unwrap();
+    let again = delete().await;
+    assert!(!first.replayed && again.replayed);
+    assert_eq!(again.entry, Some(EntryRef { conversation: id, version: 2, seq: Some(9) }));
+    assert_eq!(refusal(change(store, id, "alice", GroupChange::Delete).await), Refusal::ConversationNotFound);
 }

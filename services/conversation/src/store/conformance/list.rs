@@ -3,7 +3,7 @@ use crate::domain::{Activity, Kind, Viewer};
 use crate::store::{ListPage, ListPosition};
 
 async fn ids<S: ConversationStore>(store: &S, kind: Option<Kind>) -> Vec<ConversationId> {
-    let page = ListPage { kind, after: None, limit: 100 };
+    let page = ListPage { kind, limit: 100, ..ListPage::default() };
     store.list(&user("alice"), &page).await.unwrap().iter().map(|(view, _)| view.conversation.id).collect()
 }
 
@@ -19,14 +19,14 @@ pub(crate) async fn the_list_is_pinned_first_then_by_activity<E: Engine>(engine:
     assert_eq!(ids(store, None).await, [first, second, peer]);
     assert_eq!(ids(store, Some(Kind::Group)).await, [first, second]);
     assert_eq!(ids(store, Some(Kind::Direct)).await, [peer]);
-    assert!(store.set_pinned(peer, &user("alice"), true, NOW).await.unwrap());
+    assert!(set_pinned(store, peer, &user("alice"), true).await);
     assert_eq!(ids(store, None).await, [peer, first, second]);
     store.record_activity(&active(second, 3, 40), NOW).await.unwrap();
     assert_eq!(ids(store, None).await, [peer, second, first]);
-    store.set_pinned(peer, &user("alice"), false, NOW).await.unwrap();
+    set_pinned(store, peer, &user("alice"), false).await;
     assert_eq!(ids(store, None).await, [second, first, peer]);
     // One member's pin is nobody else's.
-    store.set_pinned(peer, &user("bob"), true, NOW).await.unwrap();
+    set_pinned(store, peer, &user("bob"), true).await;
     assert_eq!(ids(store, None).await, [second, first, peer]);
 }
 
@@ -38,12 +38,12 @@ pub(crate) async fn pages_of_the_list_hold_everything_once<E: Engine>(engine: &E
         // Many at the same moment, some of them pinned.
         let activity = Activity { seq: 2, at: later(number / 10) };
         store.record_activity(&[(id, activity)], NOW).await.unwrap();
-        store.set_pinned(id, &user("alice"), number % 5 == 0, NOW).await.unwrap();
+        set_pinned(store, id, &user("alice"), number % 5 == 0).await;
         expected.push(id);
     }
     let (mut met, mut after): (Vec<ListPosition>, _) = (Vec::new(), None);
     loop {
-        let page = store.list(&user("alice"), &ListPage { kind: None, after, limit: 4 }).await.unwrap();
+        let page = store.list(&user("alice"), &ListPage { after, limit: 4, ..ListPage::default() }).await.unwrap();
         met.extend(page.iter().map(|(_, position)| *position));
         after = met.last().copied();
         if page.len() < 4 {

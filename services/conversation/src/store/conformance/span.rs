@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::{Authorization, Role, Span};
 
 async fn authorize<S: ConversationStore>(store: &S, id: ConversationId, of: &str) -> Authorization {
-    store.authorize(id, &user(of)).await.unwrap().expect("the conversation is there")
+    store.authorize(&[(id, user(of))]).await.unwrap().remove(0).expect("the conversation is there")
 }
 
 fn open(from_seq: u64) -> Span {
@@ -43,7 +43,7 @@ pub(crate) async fn a_removal_stops_at_once<E: Engine>(engine: &E) {
     change(store, id, "alice", remove("bob")).await.unwrap();
     let gone = authorize(&second, id, "bob").await;
     assert_eq!((gone.role, gone.spans, gone.version), (None, vec![], 2));
-    assert_eq!(store.authorize(new_id(), &user("bob")).await.unwrap(), None);
+    assert_eq!(store.authorize(&[(new_id(), user("bob"))]).await.unwrap(), [None]);
 }
 
 pub(crate) async fn a_stay_whose_end_is_pending_is_left_out<E: Engine>(engine: &E) {

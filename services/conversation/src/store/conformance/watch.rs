@@ -24,7 +24,7 @@ pub(crate) async fn every_change_is_numbered_and_says_what_happened<E: Engine>(e
         store.record_activity(&[(direct_id, Activity { seq, at: NOW })], NOW).await.unwrap();
     }
     for pinned in [true, true, false] {
-        store.set_pinned(group_id, &user("bob"), pinned, NOW).await.unwrap();
+        set_pinned(store, group_id, &user("bob"), pinned).await;
     }
     let seen = changes(store, ChangeId(0)).await;
     assert!(seen.iter().zip(1..).all(|(change, id)| change.id == ChangeId(id)));
@@ -33,7 +33,7 @@ pub(crate) async fn every_change_is_numbered_and_says_what_happened<E: Engine>(e
         (group_id, 1, Joined),
         (group_id, 2, Changed),
         (group_id, 2, Joined),
-        (group_id, 3, Removed(user("carol"), Role::Member)),
+        (group_id, 3, Removed(user("carol"), Role::Member, Kind::Group)),
         (group_id, 3, Changed),
         (direct_id, 0, Added(user("alice"))),
         (direct_id, 0, Added(user("bob"))),
@@ -58,7 +58,7 @@ pub(crate) async fn pruned_changes_are_said<E: Engine>(engine: &E) {
     let store = engine.store();
     let id = group(store, "alice", &["bob"]).await;
     for pinned in [true, false, true] {
-        store.set_pinned(id, &user("bob"), pinned, NOW).await.unwrap();
+        set_pinned(store, id, &user("bob"), pinned).await;
     }
     let newest = store.newest_change().await.unwrap();
     assert_eq!(newest, ChangeId(4));
@@ -70,7 +70,7 @@ pub(crate) async fn pruned_changes_are_said<E: Engine>(engine: &E) {
     assert_eq!(store.changes_after(ChangeId(3), 10).await.unwrap(), None);
     assert_eq!(changes(store, newest).await, []);
     // Numbers go on where they were.
-    store.set_pinned(id, &user("bob"), false, NOW).await.unwrap();
+    set_pinned(store, id, &user("bob"), false).await;
     assert_eq!(changes(store, newest).await[0].id, ChangeId(5));
 }
 

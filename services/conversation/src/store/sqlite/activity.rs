@@ -1,8 +1,8 @@
-//! What orders the list: newest messages and pins.
+//! Newest messages, which order the list.
 
 use sqlx::SqliteConnection;
 use viberchat_kit::clock::Timestamp;
-use viberchat_kit::id::{ConversationId, UserId};
+use viberchat_kit::id::ConversationId;
 
 use super::rows::{bytes, signed};
 use super::{SqliteStore, StoreError};
@@ -57,42 +57,5 @@ async fn record_one(
         .bind(activity.at.millis())
         .execute(connection)
         .await?;
-    Ok(true)
-}
-
-pub(super) async fn set_pinned(
-    store: &SqliteStore,
-    conversation: ConversationId,
-    user: &UserId,
-    pinned: bool,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let mut write = store.begin().await?;
-    let connection = write.connection();
-    let found = sqlx::query("SELECT pinned FROM member WHERE conversation_id = ?1 AND user_id = ?2")
-        .bind(bytes(&conversation))
-        .bind(user.as_str())
-        .fetch_optional(&mut *connection)
-        .await?;
-    let Some(row) = found else { return Ok(false) };
-    if sqlx::Row::try_get::<bool, _>(&row, "pinned")? == pinned {
-        return Ok(true);
-    }
-    sqlx::query("UPDATE member SET pinned = ?3 WHERE conversation_id = ?1 AND user_id = ?2")
-        .bind(bytes(&conversation))
-        .bind(user.as_str())
-        .bind(pinned)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(
-        "INSERT INTO membership_change (conversation_id, kind, version, user_id, at_ms) \
-         SELECT conversation_id, 4, version, ?2, ?3 FROM conversation WHERE conversation_id = ?1",
-    )
-    .bind(bytes(&conversation))
-    .bind(user.as_str())
-    .bind(now.millis())
-    .execute(connection)
-    .await?;
-    write.commit().await?;
     Ok(true)
 }

@@ -6,11 +6,14 @@ use sqlx::SqliteConnection;
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, UserId};
 
-use super::group::{Kept, conversation_counts, insert_members, keep, owner_count};
-use super::rows::{bytes, count, json, kind, member, member_columns, number, role_number, signed, time};
+use super::group::{Kept, candidates, insert_members, keep, owner_count};
+use super::rows::{
+    bytes, count, history_number, json, kind, member, member_columns, number, role_number, signed, time,
+};
 use super::{SqliteStore, StoreError, read, request};
 use crate::domain::{
-    Decision, Effects, GroupChange, GroupState, Limits, Member, Refusal, Role, Subject, decide, leaves_ownerless,
+    Decision, Effects, GroupChange, GroupState, Limits, Member, Refusal, Removal, Role, Subject, decide,
+    leaves_ownerless, sort_key,
 };
 use crate::store::{Applied, ChangeError, Encode, Executed, RequestKey};
 
@@ -115,8 +118,8 @@ async fn subjects(
         subjects.entry(user).or_default().member = Some(member);
     }
     if matches!(asked.change, GroupChange::AddMembers(_)) {
-        for (user, count) in conversation_counts(connection, &users, limits).await? {
-            subjects.entry(user).or_default().conversation_count = count;
+        for (user, candidate) in candidates(connection, &users, limits).await? {
+            subjects.entry(user).or_default().candidate = candidate;
         }
     }
     Ok(subjects)
@@ -150,29 +153,14 @@ async fn apply(
     version: u64,
 ) -> Result<(), StoreError> {
     let id = asked.conversation;
-    let removed = u32::from(effects.removed.is_some());
-    let added = u32::try_from(effects.added.len()).unwrap_or(u32::MAX);
-    let member_count = state.member_count.saturating_add(added).saturating_sub(removed);
-    let update = effects.update.clone().unwrap_or_default();
-    sqlx::query(
-        "UPDATE conversation SET version = ?2, updated_at_ms = ?3, member_count = ?4, name = coalesce(?5, name), \
-                                 description = coalesce(?6, description), avatar_url = coalesce(?7, avatar_url) \
-         WHERE conversation_id = ?1",
-    )
-    .bind(bytes(&id))
-    .bind(signed(version))
-    .bind(asked.now.millis())
-    .bind(i64::from(member_count))
-    .bind(update.name)
-    .bind(update.description)
-    .bind(update.avatar_url)
-    .execute(&mut *connection)
-    .await?;
+    update_conversation(connection, asked, state, effects, version).await?;
     if !effects.added.is_empty() {
         insert_members(connection, id, version, &effects.added, asked.now).await?;
     }
-    if let Some((user, role)) = &effects.removed {
-        remove_member(connection, asked, user, *role, version).await?;
+    match &effects.removed {
+        Removal::Nobody => {}
+        Removal::One(user, _) => remove_members(connection, asked, Some(user), version).await?,
+        Removal::Everybody => remove_members(connection, asked, None, version).await?,
     }
     for (user, role) in &effects.roles {
         sqlx::query("UPDATE member SET role = ?3 WHERE conversation_id = ?1 AND user_id = ?2")
@@ -191,37 +179,71 @@ async fn apply(
     Ok(())
 }
 
-async fn remove_member(
+async fn update_conversation(
     connection: &mut SqliteConnection,
     asked: &Asked<'_>,
-    user: &UserId,
-    role: Role,
+    state: &GroupState,
+    effects: &Effects,
     version: u64,
 ) -> Result<(), StoreError> {
-    let id = asked.conversation;
+    let added = u32::try_from(effects.added.len()).unwrap_or(u32::MAX);
+    let removed = match &effects.removed {
+        Removal::Nobody => 0,
+        Removal::One(..) => 1,
+        Removal::Everybody => state.member_count,
+    };
+    let member_count = state.member_count.saturating_add(added).saturating_sub(removed);
+    let update = effects.update.clone().unwrap_or_default();
+    let deleted_at = (effects.removed == Removal::Everybody).then(|| asked.now.millis());
     sqlx::query(
-        "UPDATE member_span SET to_version = ?3 WHERE conversation_id = ?1 AND user_id = ?2 AND to_version IS NULL",
+        "UPDATE conversation SET version = ?2, updated_at_ms = ?3, member_count = ?4, name = coalesce(?5, name), \
+                                 name_key = coalesce(?6, name_key), description = coalesce(?7, description), \
+                                 avatar_url = coalesce(?8, avatar_url), history = coalesce(?9, history), \
+                                 metadata = coalesce(?10, metadata), deleted_at_ms = ?11 \
+         WHERE conversation_id = ?1",
     )
-    .bind(bytes(&id))
-    .bind(user.as_str())
+    .bind(bytes(&asked.conversation))
     .bind(signed(version))
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query("DELETE FROM member WHERE conversation_id = ?1 AND user_id = ?2")
-        .bind(bytes(&id))
-        .bind(user.as_str())
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(
-        "INSERT INTO membership_change (conversation_id, kind, version, user_id, role, at_ms) \
-         VALUES (?1, 5, ?2, ?3, ?4, ?5)",
-    )
-    .bind(bytes(&id))
-    .bind(signed(version))
-    .bind(user.as_str())
-    .bind(role_number(role))
     .bind(asked.now.millis())
+    .bind(i64::from(member_count))
+    .bind(&update.name)
+    .bind(update.name.as_deref().map(sort_key))
+    .bind(update.description)
+    .bind(update.avatar_url)
+    .bind(update.history.map(history_number))
+    .bind(update.metadata.as_ref().map(json))
+    .bind(deleted_at)
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// One, or everybody, in the order in which it has to happen: each statement reads what the last one takes away.
+async fn remove_members(
+    connection: &mut SqliteConnection,
+    asked: &Asked<'_>,
+    user: Option<&UserId>,
+    version: u64,
+) -> Result<(), StoreError> {
+    const STATEMENTS: [&str; 3] = [
+        "UPDATE member_span SET to_version = ?3, cleared_seq = \
+            (SELECT m.cleared_seq FROM member m \
+             WHERE m.conversation_id = member_span.conversation_id AND m.user_id = member_span.user_id) \
+         WHERE conversation_id = ?1 AND (?2 IS NULL OR user_id = ?2) AND to_version IS NULL AND ?4 IS NOT NULL",
+        "INSERT INTO membership_change (conversation_id, kind, version, user_id, role, at_ms) \
+         SELECT conversation_id, 5, ?3, user_id, role, ?4 FROM member \
+         WHERE conversation_id = ?1 AND (?2 IS NULL OR user_id = ?2)",
+        "DELETE FROM member WHERE conversation_id = ?1 AND (?2 IS NULL OR user_id = ?2) \
+            AND ?3 IS NOT NULL AND ?4 IS NOT NULL",
+    ];
+    for statement in STATEMENTS {
+        sqlx::query(statement)
+            .bind(bytes(&asked.conversation))
+            .bind(user.map(UserId::as_str))
+            .bind(signed(version))
+            .bind(asked.now.millis())
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }

@@ -5,10 +5,11 @@ use viberchat_kit::clock::Timestamp;
 use viberchat_kit::fault;
 use viberchat_kit::id::{ConversationId, UserId};
 
-use super::group::conversation_counts;
+use super::block::either_has_blocked;
+use super::group::candidates;
 use super::rows::{bytes, conversation_id};
 use super::{SqliteStore, StoreError, Write, read};
-use crate::domain::{ConversationView, DirectPair, Limits, Viewer, check_conversation_count};
+use crate::domain::{ConversationView, DirectPair, Limits, Refusal, Viewer, check_candidate};
 use crate::store::ChangeError;
 
 pub(super) struct NewDirect<'a> {
@@ -74,8 +75,11 @@ async fn claim(write: &mut Write, new: &NewDirect<'_>) -> Result<bool, StoreErro
 async fn create(write: &mut Write, new: &NewDirect<'_>, limits: &Limits) -> Result<(), ChangeError> {
     let both = [new.pair.low(), new.pair.high()];
     let users = if new.pair.is_with_oneself() { &both[..1] } else { &both[..] };
-    for (user, count) in conversation_counts(write.connection(), users, limits).await? {
-        check_conversation_count(&user, count, limits)?;
+    for (user, candidate) in candidates(write.connection(), users, limits).await? {
+        check_candidate(&user, candidate, limits)?;
+    }
+    if either_has_blocked(write.connection(), new.pair).await? {
+        return Err(Refusal::Blocked.into());
     }
     sqlx::query(
         "INSERT INTO conversation (conversation_id, kind, name, description, avatar_url, created_at_ms, \

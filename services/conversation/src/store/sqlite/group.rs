@@ -6,9 +6,10 @@ use sqlx::{Row as _, SqliteConnection};
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, UserId};
 
-use super::rows::{bytes, count, json, role_number, signed, user};
+use super::rows::{bytes, count, history_number, json, role_number, signed, user};
+use super::user::standing_of;
 use super::{SqliteStore, StoreError, read, request};
-use crate::domain::{Limits, NewGroup, Role, SystemEntry, decide_creation};
+use crate::domain::{Candidate, Limits, NewGroup, Role, SystemEntry, decide_creation, sort_key};
 use crate::store::{Applied, ChangeError, Encode, EntryRef, Executed, RequestKey};
 
 /// The version that creation makes.
@@ -28,12 +29,12 @@ pub(super) async fn create(
         return Ok(executed);
     }
     let users: Vec<_> = group.members.iter().chain([&group.creator]).collect();
-    let counts = conversation_counts(connection, &users, limits).await?;
-    let members = decide_creation(group, &counts, limits)?;
+    let candidates = candidates(connection, &users, limits).await?;
+    let members = decide_creation(group, &candidates, limits)?;
     insert_conversation(connection, group, members.len(), now).await?;
     insert_members(connection, group.id, FIRST_VERSION, &members, now).await?;
     let view = read::view(connection, group.id, &group.creator).await?;
-    let entry = SystemEntry::Created { name: group.name.clone(), members };
+    let entry = SystemEntry::Created { name: group.name.clone(), members, history: group.history };
     let applied = Applied { view, member: None, entry: Some(entry) };
     let executed =
         keep(connection, &Kept { conversation: group.id, version: FIRST_VERSION, now }, asked, encode(&applied))
@@ -75,22 +76,28 @@ pub(super) async fn keep(
     Ok(Executed { response: encoded.response, entry, replayed: false })
 }
 
-/// How many conversations each has in the list; counted no further than the limit.
-pub(super) async fn conversation_counts(
+/// What the rules have to know of those who get a conversation more.
+pub(super) async fn candidates(
     connection: &mut SqliteConnection,
     users: &[&UserId],
     limits: &Limits,
-) -> Result<BTreeMap<UserId, u32>, StoreError> {
+) -> Result<BTreeMap<UserId, Candidate>, StoreError> {
     let rows = sqlx::query(
-        "SELECT value AS user_id, (SELECT count(*) FROM (SELECT 1 FROM member INDEXED BY member_by_list \
-                                   WHERE user_id = value AND listed = 1 LIMIT ?2)) AS conversation_count \
-         FROM json_each(?1)",
+        "SELECT json_each.value AS user_id, p.user_id AS known, p.deactivated_at_ms, \
+                (SELECT count(*) FROM (SELECT 1 FROM member INDEXED BY member_by_list \
+                                       WHERE user_id = json_each.value AND listed = 1 LIMIT ?2)) AS conversation_count \
+         FROM json_each(?1) LEFT JOIN user_profile p ON p.user_id = json_each.value",
     )
     .bind(json(&users))
     .bind(i64::from(limits.user_conversations_max))
     .fetch_all(connection)
     .await?;
-    rows.iter().map(|row| Ok((user(row, "user_id")?, count(row, "conversation_count")?))).collect()
+    rows.iter()
+        .map(|row| {
+            let conversation_count = count(row, "conversation_count")?;
+            Ok((user(row, "user_id")?, Candidate { standing: standing_of(row)?, conversation_count }))
+        })
+        .collect()
 }
 
 async fn insert_conversation(
@@ -101,8 +108,8 @@ async fn insert_conversation(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO conversation (conversation_id, kind, name, description, avatar_url, created_at_ms, \
-                                   updated_at_ms, version, member_count) \
-         VALUES (?1, 2, ?2, ?3, ?4, ?5, ?5, ?6, ?7)",
+                                   updated_at_ms, version, member_count, name_key, history, metadata) \
+         VALUES (?1, 2, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10)",
     )
     .bind(bytes(&group.id))
     .bind(&group.name)
@@ -111,6 +118,9 @@ async fn insert_conversation(
     .bind(now.millis())
     .bind(signed(FIRST_VERSION))
     .bind(i64::try_from(member_count).expect("within the limit"))
+    .bind(sort_key(&group.name))
+    .bind(history_number(group.history))
+    .bind(json(&group.metadata))
     .execute(connection)
     .await?;
     Ok(())
@@ -126,8 +136,11 @@ pub(super) async fn insert_members(
 ) -> Result<(), StoreError> {
     let members = json(&members.iter().map(|(user, role)| (user, role_number(*role))).collect::<Vec<_>>());
     sqlx::query(
-        "INSERT INTO member (conversation_id, user_id, kind, role, from_version, joined_at_ms, list_at_ms) \
-         SELECT ?1, value ->> 0, 2, value ->> 1, ?3, ?4, ?4 FROM json_each(?2)",
+        "INSERT INTO member (conversation_id, user_id, kind, role, from_version, joined_at_ms, list_at_ms, cleared_seq) \
+         SELECT ?1, value ->> 0, 2, value ->> 1, ?3, ?4, ?4, \
+                coalesce((SELECT max(s.cleared_seq) FROM member_span s \
+                          WHERE s.conversation_id = ?1 AND s.user_id = value ->> 0), 0) \
+         FROM json_each(?2)",
     )
     .bind(bytes(&conversation))
     .bind(&members)

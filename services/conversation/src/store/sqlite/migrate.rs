@@ -6,7 +6,10 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::open::OpenError;
 
 /// Never changed once released; a new one is added at the end.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/sqlite/0001_conversations.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/sqlite/0001_conversations.sql"),
+    include_str!("../../../migrations/sqlite/0002_history_settings_blocks.sql"),
+];
 
 pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), OpenError> {
     let known = i64::try_from(MIGRATIONS.len()).expect("there are few migrations");

@@ -6,21 +6,38 @@ use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, UserId};
 
 use super::StoreError;
-use crate::domain::{Activity, Conversation, ConversationView, Kind, Member, OwnSide, Role};
+use crate::domain::{
+    Activity, Conversation, ConversationView, History, Kind, Member, MemberSettings, Metadata, OwnSide, Role,
+};
 
 /// What [`conversation_view`] reads of `conversation c` and its `conversation_activity a`.
 macro_rules! conversation_columns {
     () => {
         "c.conversation_id, c.kind, c.name, c.description, c.avatar_url, c.created_at_ms, c.updated_at_ms, c.version, \
-         c.member_count, a.last_seq, a.last_at_ms"
+         c.member_count, c.history, c.metadata, a.last_seq, a.last_at_ms"
     };
 }
 pub(super) use conversation_columns;
 
-/// The same and what it reads of the viewer's `member m`.
+/// What [`settings`] reads of `member m`.
+macro_rules! settings_columns {
+    () => {
+        "m.pinned, m.mute_until_ms, m.archived, m.nickname, m.cleared_seq"
+    };
+}
+pub(super) use settings_columns;
+
+/// What [`conversation_view`] reads with the viewer's `member m`.
 macro_rules! view_columns {
     () => {
-        concat!(conversation_columns!(), ", m.role, m.pinned, m.peer_user_id")
+        concat!(
+            $crate::store::sqlite::rows::conversation_columns!(),
+            ", ",
+            $crate::store::sqlite::rows::settings_columns!(),
+            ", m.role, m.peer_user_id, \
+             EXISTS (SELECT 1 FROM block b WHERE b.user_id = m.user_id AND b.blocked_user_id = m.peer_user_id) \
+             AS peer_blocked"
+        )
     };
 }
 pub(super) use view_columns;
@@ -42,8 +59,9 @@ pub(super) fn conversation_view(row: &SqliteRow) -> Result<ConversationView, Sto
         None => None,
         Some(number) => Some(OwnSide {
             role: role_of(number)?,
-            pinned: row.try_get("pinned")?,
+            settings: settings(row)?,
             peer: row.try_get::<Option<&str>, _>("peer_user_id")?.map(user_of).transpose()?,
+            peer_blocked: row.try_get("peer_blocked")?,
         }),
     };
     let conversation = Conversation {
@@ -56,9 +74,21 @@ pub(super) fn conversation_view(row: &SqliteRow) -> Result<ConversationView, Sto
         updated_at: time(row, "updated_at_ms")?,
         version: number(row, "version")?,
         member_count: count(row, "member_count")?,
+        history: history(row, "history")?,
+        metadata: metadata(row, "metadata")?,
         activity,
     };
     Ok(ConversationView { conversation, own })
+}
+
+pub(super) fn settings(row: &SqliteRow) -> Result<MemberSettings, StoreError> {
+    Ok(MemberSettings {
+        pinned: row.try_get("pinned")?,
+        mute_until: row.try_get::<Option<i64>, _>("mute_until_ms")?.map(Timestamp::from_millis),
+        archived: row.try_get("archived")?,
+        nickname: row.try_get("nickname")?,
+        cleared_seq: number(row, "cleared_seq")?,
+    })
 }
 
 pub(super) fn member(row: &SqliteRow) -> Result<Member, StoreError> {
@@ -114,6 +144,18 @@ pub(super) fn kind(row: &SqliteRow, column: &str) -> Result<Kind, StoreError> {
     }
 }
 
+pub(super) fn history(row: &SqliteRow, column: &str) -> Result<History, StoreError> {
+    match row.try_get(column)? {
+        1_i64 => Ok(History::Shared),
+        2 => Ok(History::SinceJoining),
+        other => Err(StoreError::Corrupt(format!("{column} is {other}"))),
+    }
+}
+
+fn metadata(row: &SqliteRow, column: &str) -> Result<Metadata, StoreError> {
+    serde_json::from_str(row.try_get(column)?).map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
+}
+
 pub(super) fn role(row: &SqliteRow, column: &str) -> Result<Role, StoreError> {
     role_of(row.try_get(column)?)
 }
@@ -142,6 +184,13 @@ pub(super) fn role_number(role: Role) -> i64 {
     }
 }
 
+pub(super) fn history_number(history: History) -> i64 {
+    match history {
+        History::Shared => 1,
+        History::SinceJoining => 2,
+    }
+}
+
 /// A seq, a version or a change id as a parameter. None comes near 2^63.
 pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
@@ -163,6 +212,10 @@ pub(super) fn json(values: &impl serde::Serialize) -> String {
 
 /// The ids as hexadecimal text, for `unhex(value)` of `json_each`.
 pub(super) fn json_ids(ids: &[ConversationId]) -> String {
-    let hex = |id: &ConversationId| id.to_string().replace('-', "");
     json(&ids.iter().map(hex).collect::<Vec<_>>())
+}
+
+/// For `unhex`.
+pub(super) fn hex(id: &ConversationId) -> String {
+    id.to_string().replace('-', "")
 }

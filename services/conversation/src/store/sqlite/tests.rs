@@ -92,8 +92,10 @@ async fn hot_reads_go_by_indexes() {
     let alice = crate::testing::user("alice");
     store.seed_groups(&alice, 1_000).await;
     let hot = [
-        read::AUTHORIZE,
-        read::LIST,
+        authorize::AUTHORIZE,
+        list::BY_ACTIVITY,
+        block::BLOCKS,
+        read::SHARING,
         read::MEMBERS,
         read::VIEWS_OF_USER,
         read::VIEWS_OF_SERVICE,

@@ -1,13 +1,15 @@
 //! What those who watch memberships read.
 
-use sqlx::Row as _;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{Row as _, SqliteExecutor};
 use viberchat_kit::id::{ConversationId, UserId};
 
 use super::StoreError;
-use super::rows::{bytes, conversation_id, kind, limit, number, role, signed, user};
+use super::rows::{bytes, conversation_id, kind, limit, number, optional_number, role, role_of, signed, user};
 use crate::domain::Membership;
-use crate::store::{Audience, ChangeId, Readers, StoredChange, StoredChangeKind};
+use crate::store::{
+    Audience, ChangeId, MembershipChangeKind, MissedChange, Readers, StoredChange, StoredChangeKind, as_heard,
+};
 
 /// From an index that no activity reorders.
 pub(super) const MEMBERSHIPS: &str = "SELECT m.conversation_id, m.kind, m.role, c.version FROM member m INDEXED BY member_by_user \
@@ -37,16 +39,18 @@ pub(super) async fn memberships(
         .collect()
 }
 
-pub(super) async fn newest_change(readers: &SqlitePool) -> Result<ChangeId, StoreError> {
+pub(super) async fn newest_change(executor: impl SqliteExecutor<'_>) -> Result<ChangeId, StoreError> {
     // What AUTOINCREMENT counts by: it stays when rows are pruned.
-    let row =
-        sqlx::query("SELECT seq FROM sqlite_sequence WHERE name = 'membership_change'").fetch_optional(readers).await?;
+    let row = sqlx::query("SELECT seq FROM sqlite_sequence WHERE name = 'membership_change'")
+        .fetch_optional(executor)
+        .await?;
     row.map_or(Ok(ChangeId::default()), |row| Ok(ChangeId(number(&row, "seq")?)))
 }
 
 /// By number.
-pub(super) const CHANGES: &str = "SELECT change_id, conversation_id, kind, version, user_id, role FROM membership_change \
-         WHERE change_id > ?1 ORDER BY change_id LIMIT ?2";
+pub(super) const CHANGES: &str = "SELECT change_id, conversation_id, kind, version, user_id, role, \
+            (SELECT c.kind FROM conversation c WHERE c.conversation_id = x.conversation_id) AS conversation_kind \
+         FROM membership_change x WHERE change_id > ?1 ORDER BY change_id LIMIT ?2";
 
 pub(super) async fn changes_after(
     readers: &SqlitePool,
@@ -65,20 +69,82 @@ pub(super) async fn changes_after(
 }
 
 fn stored_change(row: &SqliteRow) -> Result<StoredChange, StoreError> {
-    let kind = match row.try_get("kind")? {
+    let what = match row.try_get("kind")? {
         1_i64 => StoredChangeKind::Joined,
         2 => StoredChangeKind::Added(user(row, "user_id")?),
         3 => StoredChangeKind::Changed,
         4 => StoredChangeKind::ChangedFor(user(row, "user_id")?),
-        5 => StoredChangeKind::Removed(user(row, "user_id")?, role(row, "role")?),
+        5 => StoredChangeKind::Removed(user(row, "user_id")?, role(row, "role")?, kind(row, "conversation_kind")?),
         other => return Err(StoreError::Corrupt(format!("the kind of a change is {other}"))),
     };
     Ok(StoredChange {
         id: ChangeId(number(row, "change_id")?),
         conversation: conversation_id(row, "conversation_id")?,
         version: number(row, "version")?,
-        kind,
+        kind: what,
     })
+}
+
+/// What concerns one user after a number: changes that name the user, and of the user's conversations those that concern
+/// every member or that the user joined by. With the present membership, which is null where the user may not read.
+pub(super) const MISSED: &str = "SELECT x.change_id, x.conversation_id, x.kind AS change_kind, x.version AS change_version, \
+            x.role AS last_role, c.kind, c.version, m.role \
+     FROM (SELECT change_id, conversation_id, kind, version, role FROM membership_change \
+              INDEXED BY membership_change_by_user WHERE user_id = ?1 AND change_id > ?2 \
+           UNION ALL \
+           SELECT e.change_id, e.conversation_id, e.kind, e.version, e.role \
+              FROM member own INDEXED BY member_by_user CROSS JOIN membership_change e \
+                 INDEXED BY membership_change_by_conversation ON e.conversation_id = own.conversation_id \
+              WHERE own.user_id = ?1 AND e.user_id IS NULL AND e.change_id > ?2 \
+                 AND (e.kind = 3 OR (e.kind = 1 AND e.version = own.from_version))) x \
+     JOIN conversation c ON c.conversation_id = x.conversation_id \
+     LEFT JOIN member m ON m.conversation_id = x.conversation_id AND m.user_id = ?1 AND m.listed = 1 \
+        AND EXISTS (SELECT 1 FROM member_span s WHERE s.conversation_id = m.conversation_id \
+                       AND s.user_id = m.user_id AND s.from_version = m.from_version AND s.from_seq IS NOT NULL) \
+     ORDER BY x.change_id LIMIT ?3";
+
+pub(super) async fn missed_changes(
+    readers: &SqlitePool,
+    of: &UserId,
+    after: ChangeId,
+    rows_max: usize,
+) -> Result<Option<(Vec<MissedChange>, ChangeId)>, StoreError> {
+    // One transaction, so that nothing is pruned or committed between the look at the bounds and the rest.
+    let mut transaction = readers.begin().await?;
+    let newest = newest_change(&mut *transaction).await?;
+    let oldest =
+        sqlx::query("SELECT min(change_id) AS oldest FROM membership_change").fetch_one(&mut *transaction).await?;
+    let known_from = optional_number(&oldest, "oldest")?.map_or(newest.0, |oldest| oldest.saturating_sub(1));
+    // A number that was never given is of another file: nothing follows from it.
+    if after > newest || after.0 < known_from {
+        return Ok(None);
+    }
+    let rows = sqlx::query(MISSED)
+        .bind(of.as_str())
+        .bind(signed(after.0))
+        .bind(limit(rows_max.saturating_add(1)))
+        .fetch_all(&mut *transaction)
+        .await?;
+    if rows.len() > rows_max {
+        return Ok(None);
+    }
+    let missed = rows.iter().filter_map(|row| missed_change(row).transpose()).collect::<Result<Vec<_>, _>>()?;
+    Ok(Some((as_heard(missed), newest)))
+}
+
+/// `None`: what came is gone again, which a later change says.
+fn missed_change(row: &SqliteRow) -> Result<Option<MissedChange>, StoreError> {
+    let present_role = row.try_get::<Option<i64>, _>("role")?.map(role_of).transpose()?;
+    let (what, role, version) = match (row.try_get("change_kind")?, present_role) {
+        (5_i64, _) => (MembershipChangeKind::Removed, role(row, "last_role")?, number(row, "change_version")?),
+        (1 | 2, Some(role)) => (MembershipChangeKind::Added, role, number(row, "version")?),
+        (3 | 4, Some(role)) => (MembershipChangeKind::Changed, role, number(row, "version")?),
+        (1..=4, None) => return Ok(None),
+        (other, _) => return Err(StoreError::Corrupt(format!("the kind of a change is {other}"))),
+    };
+    let (conversation, kind) = (conversation_id(row, "conversation_id")?, kind(row, "kind")?);
+    let membership = Membership { conversation, kind, role, version };
+    Ok(Some(MissedChange { id: ChangeId(number(row, "change_id")?), kind: what, membership }))
 }
 
 /// A row for each reader, at least one if there is the conversation.
@@ -90,7 +156,9 @@ macro_rules! select_readers {
                 ON m.conversation_id = c.conversation_id AND m.listed = 1 \
                    AND EXISTS (SELECT 1 FROM member_span s \
                                WHERE s.conversation_id = m.conversation_id AND s.user_id = m.user_id \
-                                 AND s.from_version = m.from_version AND s.from_seq IS NOT NULL) AND ",
+                                 AND s.from_version = m.from_version AND s.from_seq IS NOT NULL) \
+                   AND NOT EXISTS (SELECT 1 FROM user_profile p \
+                                   WHERE p.user_id = m.user_id AND p.deactivated_at_ms IS NOT NULL) AND ",
             $who,
             " WHERE c.conversation_id = ?1"
         )
