@@ -1,6 +1,6 @@
 import { h, icon, keyedList, onceAFrame } from './dom.js';
-import { listTime, plural } from './format.js';
-import { avatar } from './people.js';
+import { listTime, plural, typingText } from './format.js';
+import { avatarWithDot } from './people.js';
 
 /** @typedef {import('../sdk/conversation.js').Conversation} Conversation */
 /** @typedef {{key: string, top: number, conversation: Conversation, signature: string}} ListRow */
@@ -14,14 +14,27 @@ const SPARE_ROWS = 8;
 export class ConversationList {
   #app;
   #filter = '';
+  #isArchive = false;
+  /** Ends following the presence of those in sight. */
+  #stopWatch = () => {};
+  #watched = '';
   #rows = h('div', { class: 'list-rows', role: 'list' });
   #empty = h('div', { class: 'list-empty', hidden: true });
+  #archive = h('button', {
+    type: 'button',
+    class: 'archive-toggle',
+    hidden: true,
+    'data-testid': 'archive',
+    onclick: () => this.#toggleArchive(),
+  });
+  #viewport;
   #show;
 
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.#app = app;
-    this.element = h('div', { class: 'list-viewport', 'data-testid': 'conversation-list' }, this.#rows, this.#empty);
+    this.#viewport = h('div', { class: 'list-viewport', 'data-testid': 'conversation-list' }, this.#rows, this.#empty);
+    this.element = h('div', { class: 'list-body' }, this.#archive, this.#viewport);
     this.#show = keyedList(this.#rows, {
       create: (/** @type {ListRow} */ row) =>
         h(
@@ -38,42 +51,69 @@ export class ConversationList {
       signature: (row) => row.signature,
     });
     const draw = onceAFrame(() => this.draw());
-    this.element.addEventListener('scroll', draw, { passive: true });
+    this.#viewport.addEventListener('scroll', draw, { passive: true });
     this.#rows.addEventListener('keydown', (event) => this.#key(event));
-    new ResizeObserver(draw).observe(this.element);
+    new ResizeObserver(draw).observe(this.#viewport);
     app.chat.on('change', draw);
     app.chat.on('state', draw);
+    app.chat.on('presence', draw);
     app.on('opened', draw);
   }
 
   /** Only those whose name contains this. @param {string} text */
   set filter(text) {
     this.#filter = text.trim().toLocaleLowerCase();
-    this.element.scrollTop = 0;
+    this.#viewport.scrollTop = 0;
+    this.draw();
+  }
+
+  #toggleArchive() {
+    this.#isArchive = !this.#isArchive;
+    this.#viewport.scrollTop = 0;
     this.draw();
   }
 
   draw() {
+    this.#drawArchive();
     const all = this.#wanted();
-    const { scrollTop, clientHeight } = this.element;
+    const { scrollTop, clientHeight } = this.#viewport;
     const first = Math.max(0, Math.floor(scrollTop / ROW_PX) - SPARE_ROWS);
     const last = Math.ceil((scrollTop + clientHeight) / ROW_PX) + SPARE_ROWS;
     this.#rows.style.height = `${all.length * ROW_PX}px`;
+    this.#watch(all.slice(first, last));
     this.#show(
-      all
-        .slice(first, last)
-        .map((conversation, at) => ({
-          key: conversation.id,
-          top: (first + at) * ROW_PX,
-          conversation,
-          signature: this.#signature(conversation, first + at, all.length),
-        })),
+      all.slice(first, last).map((conversation, at) => ({
+        key: conversation.id,
+        top: (first + at) * ROW_PX,
+        conversation,
+        signature: this.#signature(conversation, first + at, all.length),
+      })),
     );
     this.#drawEmpty(all.length);
   }
 
+  /** Hidden as long as nothing is archived. */
+  #drawArchive() {
+    const count = this.#app.chat.conversations(true).length;
+    if (count === 0) this.#isArchive = false;
+    this.#archive.hidden = count === 0;
+    const text = this.#isArchive ? 'Back to all conversations' : `Archived (${count})`;
+    if (this.#archive.textContent !== text) this.#archive.replaceChildren(icon(this.#isArchive ? 'back' : 'archive'), text);
+  }
+
+  /** Follows the presence of those one would see. @param {Conversation[]} shown */
+  #watch(shown) {
+    const peers = shown.flatMap(({ isDirect, details }) => (isDirect && details.peerUserId ? [details.peerUserId] : []));
+    const wanted = peers.sort().join('\n');
+    if (this.#watched === wanted) return;
+    this.#watched = wanted;
+    const stop = this.#stopWatch;
+    this.#stopWatch = this.#app.chat.presence.watch(peers);
+    stop();
+  }
+
   #wanted() {
-    const all = this.#app.chat.conversations();
+    const all = this.#app.chat.conversations(this.#isArchive);
     if (!this.#filter) return all;
     return all.filter((conversation) => this.#app.people.faceOf(conversation).name.toLocaleLowerCase().includes(this.#filter));
   }
@@ -101,7 +141,7 @@ export class ConversationList {
 
   /** @param {Conversation} conversation @param {number} at @param {number} count */
   #signature(conversation, at, count) {
-    const { lastMessage, unreadCount, isPinned, isDirect, activityTime } = conversation;
+    const { lastMessage, unreadCount, isPinned, isDirect, isMuted, activityTime } = conversation;
     const waiting = conversation.outgoing().findLast(({ kind, seq }) => kind === 'send' && seq === 0);
     const face = this.#app.people.faceOf(conversation);
     const sender = lastMessage ? this.#app.people.nameOrYou(lastMessage.senderUserId) : '';
@@ -113,6 +153,9 @@ export class ConversationList {
       unreadCount,
       isPinned,
       isDirect,
+      isMuted,
+      this.#statusOf(conversation),
+      this.#typing(conversation),
       waiting?.state,
       waiting?.text,
       isOpen,
@@ -124,35 +167,52 @@ export class ConversationList {
 
   /** @param {HTMLElement} element @param {ListRow} row */
   #drawRow(element, { conversation, top }) {
-    const { unreadCount, isPinned, activityTime } = conversation;
+    const { unreadCount, isPinned, isMuted, activityTime } = conversation;
     const face = this.#app.people.faceOf(conversation);
     const time = listTime(activityTime, Date.now());
     const isOpen = this.#app.openId === conversation.id;
     element.style.transform = `translateY(${top}px)`;
     element.setAttribute('aria-posinset', String(top / ROW_PX + 1));
-    element.setAttribute('aria-setsize', String(this.#app.chat.conversations().length));
+    element.setAttribute('aria-setsize', String(this.#app.chat.conversations(this.#isArchive).length));
     const link = /** @type {HTMLElement} */ (element.firstElementChild);
     link.classList.toggle('is-unread', unreadCount > 0);
     if (isOpen) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
     link.dataset.unread = String(unreadCount);
     link.replaceChildren(
-      avatar(face, 'wide'),
+      avatarWithDot(face, 'wide', this.#statusOf(conversation)),
       h('span', { class: 'list-name' }, face.name),
-      h('span', { class: 'list-time' }, isPinned && icon('pin'), time),
+      h('span', { class: 'list-time' }, isMuted && icon('mute'), isPinned && icon('pin'), time),
       h('span', { class: 'list-preview', 'data-testid': 'preview' }, ...this.#preview(conversation)),
       unreadCount > 0
         ? h(
             'span',
-            { class: 'badge', 'data-testid': 'unread', 'aria-label': `${plural(unreadCount, 'unread message')}` },
+            {
+              class: `badge ${isMuted ? 'is-quiet' : ''}`,
+              'data-testid': 'unread',
+              'aria-label': `${plural(unreadCount, 'unread message')}`,
+            },
             unreadCount > 999 ? '999+' : unreadCount,
           )
         : '',
     );
   }
 
+  /** @param {Conversation} conversation */
+  #statusOf({ isDirect, details }) {
+    return isDirect ? this.#app.chat.presence.get(details.peerUserId ?? '').status : '';
+  }
+
+  /** @param {Conversation} conversation */
+  #typing({ isDirect, typists }) {
+    const { people } = this.#app;
+    return isDirect && typists.userIds.length > 0 ? 'typing…' : typingText(typists.userIds.map((userId) => people.name(userId)));
+  }
+
   /** @param {Conversation} conversation @returns {(Node | string)[]} */
   #preview(conversation) {
+    const typing = this.#typing(conversation);
+    if (typing) return [h('span', { class: 'list-typing' }, typing)];
     const waiting = conversation.outgoing().findLast(({ kind, seq }) => kind === 'send' && seq === 0);
     if (waiting) return [icon(waiting.state === 'failed' ? 'warning' : 'clock'), `You: ${waiting.text}`];
     const { lastMessage, isDirect } = conversation;

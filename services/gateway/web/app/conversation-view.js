@@ -1,25 +1,29 @@
 import { Composer } from './composer.js';
 import { confirmDialog } from './dialogs.js';
-import { DetailsPane } from './details.js';
 import { fill, h, iconButton, onceAFrame } from './dom.js';
+import { plural, presenceText, reasonText, typingText } from './format.js';
 import { MessageList } from './message-list.js';
-import { avatar } from './people.js';
-import { plural } from './format.js';
+import { avatarWithDot } from './people.js';
+import { PinsBar } from './pins-bar.js';
 
-/** The open conversation: who it is with, its messages, where to write, and its details at the side. */
+/** The open conversation: who it is with, its pins and messages, who types, where to write, and its details at the side. */
 export class ConversationView {
   #conversation;
   #app;
   #list;
   #composer;
-  /** @type {DetailsPane | null} */
+  #pins;
+  /** @type {import('./details.js').DetailsPane | null} */
   #details = null;
+  #isClosed = false;
   #title = h('button', {
     type: 'button',
     class: 'conversation-title',
     'data-testid': 'conversation-title',
-    onclick: () => this.#toggleDetails(),
+    onclick: () => void this.#toggleDetails(),
   });
+  #typing = h('div', { class: 'typing-line', role: 'status', 'data-testid': 'typing' });
+  #obstacle = h('div', { class: 'obstacle', role: 'alert', hidden: true, 'data-testid': 'obstacle' });
   #main;
   #stops;
 
@@ -29,8 +33,13 @@ export class ConversationView {
     this.#app = app;
     this.#list = new MessageList(conversation, app, {
       onEdit: (row) => this.#composer.edit(row),
+      onReply: (row) => this.#composer.reply(row),
       onDelete: (row) => void this.#delete(row),
       onEscape: () => this.#composer.focus(),
+    });
+    this.#pins = new PinsBar(conversation, app, {
+      onJump: (seq) => void this.#list.jumpTo(seq),
+      mayPin: () => this.#list.drawing.mayPin(),
     });
     this.#composer = new Composer(conversation, app, {
       onSent: () => this.#list.jumpToEnd(),
@@ -41,9 +50,18 @@ export class ConversationView {
       { class: 'conversation-header' },
       iconButton('back', 'Back to the list', () => app.open(''), { class: 'icon-button back', 'data-testid': 'back' }),
       this.#title,
-      iconButton('info', 'Details', () => this.#toggleDetails(), { 'data-testid': 'details' }),
+      iconButton('info', 'Details', () => void this.#toggleDetails(), { 'data-testid': 'details' }),
     );
-    this.#main = h('div', { class: 'conversation-main' }, header, this.#list.element, this.#composer.element);
+    this.#main = h(
+      'div',
+      { class: 'conversation-main' },
+      header,
+      this.#pins.element,
+      this.#list.element,
+      this.#typing,
+      this.#obstacle,
+      this.#composer.element,
+    );
     this.element = h(
       'main',
       { class: 'conversation', 'data-testid': 'conversation', 'data-conversation-id': conversation.id },
@@ -53,9 +71,12 @@ export class ConversationView {
     this.#stops = [
       app.chat.on('change', (changed) => (!changed || changed === conversation) && draw()),
       app.chat.on('state', draw),
+      app.chat.on('presence', draw),
       app.on('troubled', draw),
       app.chat.on('removed', (removed) => removed === conversation && this.#removed()),
+      app.chat.presence.watch(conversation.isDirect ? [conversation.details.peerUserId ?? ''] : []),
     ];
+    app.chat.focus([conversation.id]);
     this.#draw();
   }
 
@@ -65,35 +86,68 @@ export class ConversationView {
   }
 
   close() {
+    this.#isClosed = true;
     for (const stop of this.#stops) stop();
+    this.#app.chat.focus([]);
+    this.#composer.close();
     this.#list.close();
     this.#details?.close();
   }
 
   #draw() {
     if (this.#conversation.isRemoved) return;
+    this.#drawTitle();
+    this.#drawTyping();
+    this.#drawObstacle();
+    this.#pins.draw();
+    this.#composer.draw();
+  }
+
+  #drawTitle() {
     const face = this.#app.people.faceOf(this.#conversation);
     const { memberCount, peerUserId = '' } = this.#conversation.details;
-    const below = this.#conversation.isDirect
-      ? face.name === peerUserId
-        ? ''
-        : `@${peerUserId}`
-      : plural(memberCount ?? 1, 'member');
-    const wanted = JSON.stringify([face, below]);
-    if (this.#title.dataset.drawn !== wanted) {
-      this.#title.dataset.drawn = wanted;
-      fill(
-        this.#title,
-        avatar(face, 'medium'),
-        h('span', { class: 'two-lines' }, h('strong', {}, face.name), h('span', {}, below)),
-      );
-    }
-    this.#composer.draw();
+    const { isDirect } = this.#conversation;
+    const presence = this.#app.chat.presence.get(isDirect ? peerUserId : '');
+    const id = face.name === peerUserId ? '' : `@${peerUserId}`;
+    const below = isDirect ? presenceText(presence, Date.now()) || id : plural(memberCount ?? 1, 'member');
+    const wanted = JSON.stringify([face, below, presence]);
+    if (this.#title.dataset.drawn === wanted) return;
+    this.#title.dataset.drawn = wanted;
+    fill(
+      this.#title,
+      avatarWithDot(face, 'medium', presence.status),
+      h('span', { class: 'two-lines' }, h('strong', {}, face.name), h('span', { 'data-testid': 'subtitle' }, below)),
+    );
+  }
+
+  #drawTyping() {
+    const { userIds } = this.#conversation.typists;
+    const text = typingText(userIds.map((userId) => this.#app.people.name(userId)));
+    if (this.#typing.textContent === text) return;
+    fill(this.#typing, text && h('span', { class: 'typing-dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')), text);
+  }
+
+  /** A reaction or a pin has no row where it could say that it holds up what comes after it. */
+  #drawObstacle() {
+    const { outbox } = this.#app.chat;
+    const item = outbox.obstacle(this.#conversation.id);
+    const isShown = item !== null && !['send', 'edit', 'delete'].includes(item.kind);
+    this.#obstacle.hidden = !isShown;
+    if (!isShown || this.#obstacle.dataset.id === item.id) return;
+    this.#obstacle.dataset.id = item.id;
+    const what = item.kind === 'pin' || item.kind === 'unpin' ? 'A pin' : 'A reaction';
+    fill(
+      this.#obstacle,
+      `${what} could not be saved: ${reasonText(item.reason)}. `,
+      h('button', { type: 'button', class: 'text-button', onclick: () => outbox.retry(item) }, 'Retry'),
+      h('button', { type: 'button', class: 'text-button', onclick: () => outbox.discard(item) }, 'Discard'),
+    );
   }
 
   #removed() {
     this.#details?.close();
     this.#details = null;
+    this.element.classList.remove('has-details');
     fill(
       this.element,
       h(
@@ -106,13 +160,16 @@ export class ConversationView {
     );
   }
 
-  #toggleDetails() {
+  async #toggleDetails() {
     if (this.#details) {
       this.#details.close();
       this.#details.element.remove();
       this.#details = null;
     } else {
-      this.#details = new DetailsPane(this.#conversation, this.#app, () => this.#toggleDetails());
+      const { DetailsPane } = await import('./details.js');
+      // Two quick presses, or gone meanwhile.
+      if (this.#details || this.#isClosed || this.#conversation.isRemoved) return;
+      this.#details = new DetailsPane(this.#conversation, this.#app, () => void this.#toggleDetails());
       this.element.append(this.#details.element);
     }
     this.element.classList.toggle('has-details', this.#details !== null);

@@ -7,7 +7,7 @@ import { newId } from '../sdk/viberchat.js';
  * A modal dialog. It is gone once closed.
  * @param {string} title @param {Record<string, any>} props @param {...(Node | string)} children
  */
-function openDialog(title, props, ...children) {
+export function openDialog(title, props, ...children) {
   /** @type {HTMLDialogElement} */
   const dialog = h(
     'dialog',

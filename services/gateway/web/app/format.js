@@ -99,9 +99,12 @@ export function systemLine(body, actor, nameOf) {
       : line;
   }
   if (body.roleChanged) return `${who} made ${lower(nameOf(body.roleChanged.userId))} ${roleWithArticle(body.roleChanged.role)}`;
-  const { name, description } = body.conversationUpdated ?? {};
+  if (body.conversationClosed) return `${who} deleted the group`;
+  const { name, description, avatarUrl, history } = body.conversationUpdated ?? {};
   if (name !== undefined) return `${who} named the group “${name}”`;
-  return `${who} changed the ${description === undefined ? 'picture' : 'description'} of the group`;
+  if (history) return `${who} changed what new members can see`;
+  const what = description !== undefined ? 'description' : avatarUrl !== undefined ? 'picture' : 'settings';
+  return `${who} changed the ${what} of the group`;
 }
 
 /** @param {string} name */
@@ -109,6 +112,31 @@ const lower = (name) => (name === 'You' ? 'you' : name);
 
 /** @param {string} role */
 const roleWithArticle = (role) => ({ ROLE_OWNER: 'an owner', ROLE_ADMIN: 'an admin' })[role] ?? 'a member';
+
+/** @param {string[]} names @returns {string} empty if nobody types */
+export function typingText(names) {
+  if (names.length === 0) return '';
+  if (names.length > 3) return 'Several people are typing…';
+  return `${listNames(names)} ${names.length === 1 ? 'is' : 'are'} typing…`;
+}
+
+const STATUSES = /** @type {Record<string, string>} */ ({
+  online: 'Online',
+  away: 'Away',
+  busy: 'Busy',
+  invisible: 'Invisible',
+  offline: 'Offline',
+});
+
+/** @param {import('../sdk/types.js').Presence} presence @param {number} now @returns {string} empty if nothing is known */
+export function presenceText({ status, lastSeen }, now) {
+  if (status !== 'offline' || !lastSeen) return STATUSES[status] ?? '';
+  const minutes = Math.floor((now - lastSeen) / 60_000);
+  if (minutes < 60) return minutes < 2 ? 'Last seen just now' : `Last seen ${minutes} minutes ago`;
+  const days = dayNumber(now) - dayNumber(lastSeen);
+  if (days === 0) return `Last seen today, ${clockTime(lastSeen)}`;
+  return `Last seen ${days === 1 ? 'yesterday' : listTime(lastSeen, now)}`;
+}
 
 const REASONS = /** @type {Record<string, string>} */ ({
   BLOCKED: 'messages between you are blocked',

@@ -1,11 +1,21 @@
 import { Emitter } from '../sdk/emitter.js';
+import { IndexedDbStore } from '../sdk/idb-store.js';
 import { ViberChat, newId } from '../sdk/viberchat.js';
-import { onceAFrame } from './dom.js';
+import { onceAFrame, toast } from './dom.js';
+import { reasonText } from './format.js';
+import { followMembers } from './members.js';
 import { People } from './people.js';
 import { demoToken, demoUser, deviceId, forgetToken, keptToken, keptTokenInTime, takeFragmentToken } from './session.js';
 import { Shell } from './shell.js';
 import { showSignIn } from './sign-in.js';
+import { applyTheme } from './theme.js';
 
+const REFUSED = /** @type {Record<string, string>} */ ({
+  react: 'The reaction was not taken',
+  unreact: 'The reaction was not taken back',
+  pin: 'The message was not pinned',
+  unpin: 'The message was not unpinned',
+});
 const TROUBLE_MS = 2_000;
 const SIGN_IN_REASONS = ['UNAUTHENTICATED', 'TOKEN_EXPIRED', 'NO_TOKEN'];
 
@@ -23,9 +33,13 @@ export class App extends Emitter {
   constructor(getToken) {
     super();
     const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/v1/connect`;
-    this.chat = new ViberChat({ url, getToken, deviceId: deviceId(newId), client: 'viberchat-web/0.1' });
+    // Private windows of some browsers have no IndexedDB: then a reload forgets what waits.
+    const store = globalThis.indexedDB ? new IndexedDbStore({ owner: newId() }) : undefined;
+    this.chat = new ViberChat({ url, getToken, deviceId: deviceId(newId), store, client: 'viberchat-web/0.1' });
     this.people = new People(this.chat);
+    followMembers(this.chat);
     this.chat.on('state', () => this.#judge());
+    this.chat.on('refused', ({ kind, reason }) => toast(`${REFUSED[kind] ?? 'Not saved'}: ${reasonText(reason)}.`));
     this.chat.on(
       'change',
       onceAFrame(() => this.#title()),
@@ -82,7 +96,7 @@ export class App extends Emitter {
   }
 
   #title() {
-    const unread = this.chat.conversations().reduce((sum, { unreadCount }) => sum + unreadCount, 0);
+    const unread = this.chat.conversations().reduce((sum, { unreadCount, isMuted }) => sum + (isMuted ? 0 : unreadCount), 0);
     const title = unread > 0 ? `(${unread}) ViberChat` : 'ViberChat';
     if (document.title !== title) document.title = title;
   }
@@ -97,6 +111,7 @@ function enter(getToken) {
   app.start();
 }
 
+applyTheme();
 takeFragmentToken();
 const user = demoUser();
 if (user) enter(() => demoToken(user));

@@ -1,7 +1,8 @@
 import { avatar } from './people.js';
 import { fill, h, icon, keyedList, onceAFrame } from './dom.js';
 import { plural, reasonText } from './format.js';
-import { canDelete, canEdit, hasFailed, rowDrawing } from './message-row.js';
+import { canDelete, canEdit, canPin, hasFailed, isStored } from './message-actions.js';
+import { rowDrawing } from './message-row.js';
 import { rowsOf } from './rows.js';
 import { Scroller } from './scroll.js';
 
@@ -11,6 +12,8 @@ import { Scroller } from './scroll.js';
 const UNREAD_ON_PAGE = 40;
 const READ_AFTER_MS = 250;
 const SPOKEN_MAX = 5;
+const REACT_BUTTON = '[data-testid=react]';
+const MARKED_MS = 2_000;
 
 /** The messages of one conversation: rows, scrolling, the unread divider, reading, and the keys. */
 export class MessageList {
@@ -38,7 +41,7 @@ export class MessageList {
   /**
    * @param {import('../sdk/conversation.js').Conversation} conversation
    * @param {import('./main.js').App} app
-   * @param {{onEdit: (row: MessageRow) => void, onDelete: (row: MessageRow) => void, onEscape: () => void}} handlers
+   * @param {{onEdit: (row: MessageRow) => void, onReply: (row: MessageRow) => void, onDelete: (row: MessageRow) => void, onEscape: () => void}} handlers
    */
   constructor(conversation, app, handlers) {
     this.#conversation = conversation;
@@ -50,7 +53,13 @@ export class MessageList {
       ...handlers,
       isOnline: () => chat.state.name === 'online',
       isAdmin: () => ['ROLE_OWNER', 'ROLE_ADMIN'].includes(conversation.details.role ?? '') && !conversation.isDirect,
+      ownUserId: () => chat.userId,
+      mayPin: () => conversation.isDirect || this.drawing.isAdmin(),
       messageCount: () => conversation.messageNo,
+      onPin: (/** @type {MessageRow} */ row) =>
+        row.isPinned ? conversation.unpin(row.messageId) : conversation.pin(row.messageId),
+      onReact: (/** @type {MessageRow} */ row, /** @type {string} */ emoji) => this.#react(row, emoji),
+      onJump: (/** @type {number} */ seq) => void this.jumpTo(seq),
       onRetry: (/** @type {MessageRow} */ row) => row.change && chat.outbox.retry(row.change),
       onDiscard: (/** @type {MessageRow} */ row) => row.change && chat.outbox.discard(row.change),
     };
@@ -94,9 +103,33 @@ export class MessageList {
     this.#scroller.toBottom();
   }
 
+  /** Shows the message at a seq, wherever that is, and marks it for a moment. @param {number} seq */
+  async jumpTo(seq) {
+    const { history } = this.#conversation;
+    const find = () => /** @type {HTMLElement | null} */ (this.#rows.querySelector(`article[data-seq="${seq}"]`));
+    if (!find()) {
+      history.follows = false;
+      await history.open(seq);
+      this.#draw();
+    }
+    const row = find();
+    if (!row) return;
+    this.#scroller.reveal(row, 0.3);
+    row.focus({ preventScroll: true });
+    row.classList.add('is-marked');
+    setTimeout(() => row.classList.remove('is-marked'), MARKED_MS);
+  }
+
   /** The newest own message that can be edited. */
   lastEditable() {
     return this.#messageRows.findLast((row) => canEdit(row)) ?? null;
+  }
+
+  /** @param {MessageRow} row @param {string} emoji */
+  #react({ messageId, reactions }, emoji) {
+    const isGiven = reactions.some((reaction) => reaction.emoji === emoji && reaction.reacted);
+    if (isGiven) this.#conversation.unreact(messageId, emoji);
+    else this.#conversation.react(messageId, emoji);
   }
 
   #open() {
@@ -250,9 +283,16 @@ export class MessageList {
     event.preventDefault();
   }
 
+  /** @param {MessageRow} row */
+  #articleOf = ({ key }) => this.#articles().find((article) => article.dataset.key === key);
+
   /** @param {string} key @param {MessageRow} row */
   #act(key, row) {
     if (key === 'r' && hasFailed(row)) this.drawing.onRetry(row);
+    else if (key === 'r' && isStored(row)) this.#handlers.onReply(row);
+    else if (key === 'p' && canPin(row, this.drawing)) this.drawing.onPin(row);
+    else if (key === '+' && isStored(row))
+      this.#articleOf(row)?.querySelector(REACT_BUTTON)?.dispatchEvent(new MouseEvent('click'));
     else if (key === 'e' && canEdit(row)) this.#handlers.onEdit(row);
     else if (key === 'delete' && canDelete(row, this.drawing)) this.#handlers.onDelete(row);
     else return false;

@@ -1,5 +1,7 @@
-import { fill, h, icon, iconButton } from './dom.js';
-import { clockTime, dayLabel, fullTime, narrowTime, reasonText, systemLine } from './format.js';
+import { fill, h, icon } from './dom.js';
+import { clockTime, dayLabel, fullTime, narrowTime, plural, reasonText, systemLine } from './format.js';
+import { actionsOf, hasFailed } from './message-actions.js';
+import { quoteOf, reactionsOf, textOf } from './message-parts.js';
 import { avatar, displayName, userFace } from './people.js';
 
 /**
@@ -9,22 +11,19 @@ import { avatar, displayName, userFace } from './people.js';
  * @typedef {object} RowContext
  * @property {import('./people.js').People} people
  * @property {() => boolean} isOnline
+ * @property {() => string} ownUserId
+ * @property {() => boolean} mayPin
  * @property {() => boolean} isAdmin May delete what others wrote.
  * @property {() => number} messageCount
  * @property {(row: MessageRow) => void} onEdit
  * @property {(row: MessageRow) => void} onDelete
+ * @property {(row: MessageRow) => void} onReply
+ * @property {(row: MessageRow) => void} onPin
+ * @property {(row: MessageRow, emoji: string) => void} onReact Gives it, or takes it back.
+ * @property {(seq: number) => void} onJump
  * @property {(row: MessageRow) => void} onRetry
  * @property {(row: MessageRow) => void} onDiscard
  */
-
-/** @param {MessageRow} row */
-export const canEdit = (row) => row.isOwn && (row.state === 'sent' || (row.state === 'pending' && row.change?.kind === 'send'));
-
-/** @param {MessageRow} row @param {RowContext} context */
-export const canDelete = (row, context) => row.state === 'sent' && Boolean(row.messageId) && (row.isOwn || context.isAdmin());
-
-/** @param {MessageRow} row */
-export const hasFailed = (row) => row.change?.state === 'failed';
 
 /** How `keyedList` makes the rows. @param {RowContext} context */
 export const rowDrawing = (context) => ({
@@ -49,6 +48,8 @@ export const rowDrawing = (context) => ({
       avatarUrl,
       isWaiting,
       context.isAdmin(),
+      context.mayPin(),
+      [row.quote?.senderUserId ?? '', ...row.mentionedUserIds].map((id) => context.people.name(id)),
     ]);
   },
 });
@@ -76,7 +77,7 @@ function drawLine(element, row, context) {
 /** @param {HTMLElement} element @param {MessageRow} row @param {RowContext} context */
 function drawMessage(element, row, context) {
   const user = context.people.get(row.senderUserId);
-  element.className = `message ${row.isFirst ? 'is-first' : ''} ${row.isOwn ? 'is-own' : ''} ${row.change?.kind === 'delete' && !hasFailed(row) ? 'is-going' : ''}`;
+  element.className = `message ${row.isFirst ? 'is-first' : ''} ${row.isOwn ? 'is-own' : ''} ${row.mentionedUserIds.includes(context.ownUserId()) ? 'is-mention' : ''} ${row.change?.kind === 'delete' && !hasFailed(row) ? 'is-going' : ''}`;
   Object.assign(element.dataset, {
     testid: 'message',
     state: row.state,
@@ -86,7 +87,7 @@ function drawMessage(element, row, context) {
   });
   element.setAttribute('aria-posinset', String(row.messageNo || context.messageCount()));
   element.setAttribute('aria-setsize', String(context.messageCount() || -1));
-  element.setAttribute('aria-label', labelOf(row, displayName(user)));
+  element.setAttribute('aria-label', labelOf(row, displayName(user), context));
   const time = h(
     'time',
     { dateTime: new Date(row.time).toISOString(), title: fullTime(row.time) },
@@ -99,54 +100,27 @@ function drawMessage(element, row, context) {
       'div',
       { class: 'message-body' },
       row.isFirst && h('div', { class: 'message-meta' }, h('span', { class: 'message-sender' }, displayName(user)), time),
-      textOf(row),
+      row.isPinned && h('div', { class: 'pinned-mark', 'data-testid': 'pinned-mark' }, icon('pin'), 'Pinned'),
+      quoteOf(row, context),
+      textOf(row, context),
+      reactionsOf(row, context),
       statusOf(row, context),
     ),
     actionsOf(row, context),
   );
 }
 
-/** @param {MessageRow} row @param {string} name */
-function labelOf(row, name) {
+/** @param {MessageRow} row @param {string} name @param {RowContext} context */
+function labelOf(row, name, { people }) {
   const parts = [name, clockTime(row.time), row.state === 'deleted' ? 'message deleted' : row.text];
+  if (row.quote?.senderUserId) parts.splice(2, 0, `in reply to ${people.nameOrYou(row.quote.senderUserId)}`);
+  if (row.isPinned) parts.push('pinned');
+  for (const { emoji, count } of row.reactions) parts.push(`${emoji} ${plural(count, 'reaction')}`);
   if (row.isEdited && row.state !== 'deleted') parts.push('edited');
   if (hasFailed(row)) parts.push('not sent, press R to retry');
   else if (row.state === 'pending') parts.push('waiting to be sent');
-  if (row.receipt === 'seen') parts.push('seen');
+  if (row.receipt && row.receipt !== 'sent') parts.push(row.receipt);
   return parts.join(', ');
-}
-
-/** @param {MessageRow} row */
-function textOf(row) {
-  if (row.state === 'deleted')
-    return h('div', { class: 'message-text is-deleted', 'data-testid': 'message-text' }, 'Message deleted');
-  const edited = row.isEdited && h('span', { class: 'message-edited', 'data-testid': 'message-edited' }, ' edited');
-  const isUnderWay = row.change?.state === 'pending' && h('span', { class: 'message-clock' }, icon('clock'));
-  return h(
-    'div',
-    { class: 'message-text' },
-    h('span', { 'data-testid': 'message-text' }, ...linked(row.text)),
-    edited,
-    isUnderWay,
-  );
-}
-
-const URL_PATTERN = /https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]}]/g;
-
-/** Text with its addresses as links. @param {string} text */
-export function linked(text) {
-  /** @type {(string | Node)[]} */
-  const parts = [];
-  let at = 0;
-  for (const match of text.matchAll(URL_PATTERN)) {
-    parts.push(
-      text.slice(at, match.index),
-      h('a', { href: match[0], target: '_blank', rel: 'noopener noreferrer', tabIndex: -1 }, match[0]),
-    );
-    at = match.index + match[0].length;
-  }
-  parts.push(text.slice(at));
-  return parts;
 }
 
 /** @param {MessageRow} row @param {RowContext} context */
@@ -176,12 +150,11 @@ function statusOf(row, context) {
     return note && h('div', { class: 'message-status' }, icon('clock'), note);
   }
   if (!row.receipt) return null;
-  const isSeen = row.receipt === 'seen';
   return h(
     'div',
     { class: `message-status is-${row.receipt}`, 'data-testid': 'receipt', 'data-receipt': row.receipt },
-    icon(isSeen ? 'seen' : 'check'),
-    isSeen ? 'Seen' : 'Sent',
+    icon(row.receipt === 'sent' ? 'check' : 'seen'),
+    { sent: 'Sent', delivered: 'Delivered', seen: 'Seen' }[row.receipt],
   );
 }
 
@@ -194,13 +167,4 @@ function pendingNote({ isLast, isHeldUp, receipt }, context) {
   if (!context.isOnline()) return 'Will be sent when the connection is back';
   if (isHeldUp) return 'Waits for the message above';
   return receipt ? 'Sending…' : '';
-}
-
-/** @param {MessageRow} row @param {RowContext} context */
-function actionsOf(row, context) {
-  const edit = canEdit(row) && iconButton('edit', 'Edit', () => context.onEdit(row), { tabIndex: -1, 'data-testid': 'edit' });
-  const remove =
-    canDelete(row, context) &&
-    iconButton('trash', 'Delete', () => context.onDelete(row), { tabIndex: -1, 'data-testid': 'delete' });
-  return (edit || remove) && h('div', { class: 'message-actions' }, edit, remove);
 }

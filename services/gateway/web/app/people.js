@@ -45,9 +45,10 @@ export class People {
   /** The name and the picture of a conversation. @param {import('../sdk/conversation.js').Conversation} conversation */
   faceOf(conversation) {
     const { details, id, isDirect } = conversation;
-    if (!isDirect) return { id, name: details.name || 'Group', avatarUrl: details.avatarUrl ?? '' };
+    const nickname = details.settings?.nickname;
+    if (!isDirect) return { id, name: nickname || details.name || 'Group', avatarUrl: details.avatarUrl ?? '' };
     const peer = this.get(details.peerUserId ?? '');
-    return { id: peer.userId, name: displayName(peer), avatarUrl: peer.avatarUrl ?? '' };
+    return { id: peer.userId, name: nickname || displayName(peer), avatarUrl: peer.avatarUrl ?? '' };
   }
 
   async #load() {
@@ -83,3 +84,21 @@ export function avatar({ id, name, avatarUrl }, size = '') {
 
 /** @param {User} user */
 export const userFace = (user) => ({ id: user.userId, name: displayName(user), avatarUrl: user.avatarUrl });
+
+/** A picture with a dot that says who is there. @param {{id: string, name: string, avatarUrl?: string}} face @param {string} size @param {string} status */
+export const avatarWithDot = (face, size, status) =>
+  h(
+    'span',
+    { class: `face ${size}` },
+    avatar(face, size),
+    DOTS.includes(status) &&
+      h('span', {
+        class: `dot is-${status}`,
+        role: 'img',
+        'aria-label': status,
+        'data-testid': 'presence',
+        'data-status': status,
+      }),
+  );
+
+const DOTS = ['online', 'away', 'busy', 'invisible'];

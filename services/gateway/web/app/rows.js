@@ -1,3 +1,4 @@
+import { withReaction } from '../sdk/message.js';
 import { dayNumber } from './format.js';
 
 /**
@@ -19,10 +20,21 @@ import { dayNumber } from './format.js';
  * @property {boolean} isOwn
  * @property {boolean} isFirst The first of its sender's run: with picture and name.
  * @property {boolean} isEdited
+ * @property {Quote | null} quote The message that it answers.
+ * @property {readonly string[]} mentionedUserIds
+ * @property {boolean} isPinned
+ * @property {readonly import('../sdk/types.js').Reaction[]} reactions With those that are on their way.
  * @property {OutboxItem | null} change The send, edit or deletion that is under way or failed.
  * @property {boolean} isLast The newest of all.
  * @property {boolean} isHeldUp One before it has failed and has to be dealt with first.
- * @property {'' | 'sent' | 'seen'} receipt Under an own message that is the newest of a direct.
+ * @property {'' | 'sent' | 'delivered' | 'seen'} receipt Under an own message that is the newest of a direct.
+ *
+ * @typedef {object} Quote
+ * @property {string} messageId
+ * @property {number} seq
+ * @property {string} senderUserId
+ * @property {string} text
+ * @property {'shown' | 'deleted' | 'hidden' | 'loading'} state
  *
  * @typedef {{kind: 'day', key: string, time: number}} DayRow
  * @typedef {{kind: 'system', key: string, time: number, actorUserId: string, body: Record<string, any>}} SystemRow
@@ -71,7 +83,7 @@ export function rowsOf(conversation, { userId, unreadAfterSeq }) {
       previous = null;
     }
     if (item.kind === 'message') {
-      addMessage(storedRow(item, userId, outgoing));
+      addMessage(storedRow(item, userId, conversation));
       continue;
     }
     startDay(item.time);
@@ -80,7 +92,7 @@ export function rowsOf(conversation, { userId, unreadAfterSeq }) {
   }
   if (history.isAtEnd) {
     for (const item of outgoing)
-      if (item.kind === 'send' && !(item.seq > 0 && item.seq <= history.to)) addMessage(unsentRow(item, userId, outgoing));
+      if (item.kind === 'send' && !(item.seq > 0 && item.seq <= history.to)) addMessage(unsentRow(item, userId, conversation));
   }
   const last = rows.findLast((row) => row.kind === 'message');
   if (last?.kind === 'message') {
@@ -90,55 +102,90 @@ export function rowsOf(conversation, { userId, unreadAfterSeq }) {
   return rows;
 }
 
-/** @param {Message} message @param {string} userId @param {readonly OutboxItem[]} outgoing @returns {MessageRow} */
-function storedRow(message, userId, outgoing) {
-  const change = outgoing.findLast((item) => item.kind !== 'send' && item.messageId === message.messageId) ?? null;
+/** @param {Message} message @param {string} userId @param {import('../sdk/conversation.js').Conversation} conversation @returns {MessageRow} */
+function storedRow(message, userId, conversation) {
+  const about = conversation.outgoing().filter((item) => item.messageId === message.messageId);
+  const change = about.findLast(({ kind }) => kind === 'edit' || kind === 'delete') ?? null;
+  const pin = about.findLast(({ kind }) => kind === 'pin' || kind === 'unpin');
+  const { messageId, senderUserId, time, seq, messageNo } = message;
   return {
+    ...PLAIN,
     kind: 'message',
-    key: message.clientMessageId || message.messageId,
-    messageId: message.messageId,
-    senderUserId: message.senderUserId,
+    key: message.clientMessageId || messageId,
+    messageId,
+    senderUserId,
+    time,
+    seq,
+    messageNo,
     text: change?.kind === 'edit' ? change.text : message.text,
-    time: message.time,
-    seq: message.seq,
-    messageNo: message.messageNo,
     state: message.deleted ? 'deleted' : 'sent',
-    isOwn: message.senderUserId === userId,
-    isFirst: false,
+    isOwn: senderUserId === userId,
     isEdited: message.edited,
+    quote: message.deleted ? null : quoteOf(message.replyToMessageId, message.replyToSeq, conversation),
+    mentionedUserIds: change?.kind === 'edit' ? (change.more.mentionedUserIds ?? []) : message.mentionedUserIds,
+    isPinned: pin ? pin.kind === 'pin' : message.pinnedByUserId !== '',
+    reactions: message.deleted ? [] : withOutgoing(message, about),
     change: message.deleted ? null : change,
-    isLast: false,
-    isHeldUp: false,
-    receipt: '',
   };
 }
 
-/** @param {OutboxItem} item @param {string} userId @param {readonly OutboxItem[]} outgoing @returns {MessageRow} */
-function unsentRow(item, userId, outgoing) {
+/** @param {OutboxItem} item @param {string} userId @param {import('../sdk/conversation.js').Conversation} conversation @returns {MessageRow} */
+function unsentRow(item, userId, conversation) {
+  const outgoing = conversation.outgoing();
   const edit = outgoing.findLast((other) => other.parent === item);
-  const isHeldUp = outgoing.slice(0, outgoing.indexOf(item)).some(({ state, isRejected }) => state === 'failed' && !isRejected);
+  const before = outgoing.slice(0, outgoing.indexOf(item));
+  const { id, messageId, seq, state, more } = item;
   return {
+    ...PLAIN,
     kind: 'message',
-    key: item.id,
-    messageId: item.messageId,
+    key: id,
+    messageId,
     senderUserId: userId,
-    text: edit?.text ?? item.text,
     time: item.createdAt,
-    seq: item.seq,
-    messageNo: 0,
-    state: item.state,
+    seq,
+    text: edit?.text ?? item.text,
+    state,
     isOwn: true,
-    isFirst: false,
-    isEdited: false,
+    quote: quoteOf(more?.replyToMessageId ?? '', 0, conversation),
+    mentionedUserIds: (edit ?? item).more?.mentionedUserIds ?? [],
     change: item,
-    isLast: false,
-    isHeldUp,
-    receipt: '',
+    isHeldUp: before.some((other) => other.state === 'failed' && !other.isRejected),
   };
+}
+
+const PLAIN = {
+  messageNo: 0,
+  isFirst: false,
+  isEdited: false,
+  isPinned: false,
+  reactions: [],
+  isLast: false,
+  isHeldUp: false,
+  receipt: /** @type {const} */ (''),
+};
+
+/** @param {string} messageId @param {number} seq @param {import('../sdk/conversation.js').Conversation} conversation @returns {Quote | null} */
+function quoteOf(messageId, seq, conversation) {
+  if (!messageId) return null;
+  const message = conversation.quotes.get(messageId);
+  if (!message) return { messageId, seq, senderUserId: '', text: '', state: message === null ? 'hidden' : 'loading' };
+  const { senderUserId, text, deleted } = message;
+  return { messageId, seq: message.seq, senderUserId, text: text.slice(0, 200), state: deleted ? 'deleted' : 'shown' };
+}
+
+/** Reactions as they will be: one that is on its way shows at once. @param {Message} message @param {OutboxItem[]} about */
+function withOutgoing({ reactions, asOfSeq }, about) {
+  return about.reduce((all, { kind, more, seq }) => {
+    const isOn = kind === 'react';
+    if ((!isOn && kind !== 'unreact') || (seq > 0 && seq <= asOfSeq)) return all;
+    const hasIt = all.some(({ emoji, reacted }) => emoji === more.emoji && reacted);
+    return hasIt === isOn ? all : withReaction(all, more.emoji, isOn ? 1 : -1, true);
+  }, reactions);
 }
 
 /** @param {MessageRow} row @param {import('../sdk/conversation.js').Conversation} conversation */
-function receiptOf({ seq }, { positions, details }) {
-  const peerSeq = positions.get(details.peerUserId ?? '') ?? 0;
-  return seq > 0 && peerSeq >= seq ? 'seen' : 'sent';
+function receiptOf({ seq }, { positions, deliveries, details }) {
+  const peer = details.peerUserId ?? '';
+  if (seq > 0 && (positions.get(peer) ?? 0) >= seq) return 'seen';
+  return seq > 0 && (deliveries.get(peer) ?? 0) >= seq ? 'delivered' : 'sent';
 }

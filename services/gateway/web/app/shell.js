@@ -3,14 +3,16 @@ import { ConversationList } from './conversation-list.js';
 import { ConversationView } from './conversation-view.js';
 import { newDirectDialog, newGroupDialog } from './dialogs.js';
 import { fill, h, iconButton } from './dom.js';
-import { avatar, userFace } from './people.js';
+import { SelfMenu } from './self-menu.js';
 
 /** The frame: the list at the left, the open conversation beside it; on a phone one of the two. */
 export class Shell {
   #app;
   /** @type {ConversationView | null} */
   #view = null;
-  #self = h('div', { class: 'self', 'data-testid': 'self' });
+  /** @type {import('./drawer.js').Drawer | null} */
+  #drawer = null;
+  #self;
   #stage = h('div', { class: 'stage' });
   #panes;
 
@@ -18,6 +20,7 @@ export class Shell {
   constructor(app) {
     this.#app = app;
     const list = new ConversationList(app);
+    this.#self = new SelfMenu(app, () => void this.#toggleDrawer());
     const search = h('input', {
       type: 'search',
       class: 'field',
@@ -30,7 +33,7 @@ export class Shell {
       'header',
       { class: 'list-header' },
       h('h1', { class: 'visually-hidden' }, 'ViberChat'),
-      this.#self,
+      this.#self.element,
       iconButton('group', 'New group', () => newGroupDialog(app), { 'data-testid': 'new-group' }),
       iconButton('plus', 'New message', () => newDirectDialog(app), {
         class: 'icon-button is-primary',
@@ -48,7 +51,8 @@ export class Shell {
     this.element = h('div', { class: 'shell' }, new ConnectionBar(app).element, this.#panes);
     app.on('opened', () => this.#open());
     app.chat.on('change', () => this.#changed());
-    app.chat.on('state', () => this.#drawSelf());
+    app.chat.on('state', () => this.#self.draw());
+    app.chat.on('presence', () => this.#self.draw());
     this.#open();
   }
 
@@ -80,36 +84,21 @@ export class Shell {
   }
 
   #changed() {
-    this.#drawSelf();
+    this.#self.draw();
     // The address may name one that has not been listed yet.
     if (!this.#view && this.#app.openId && (this.#app.chat.isListed || this.#app.chat.conversation(this.#app.openId)?.isLoaded))
       this.#open();
   }
 
-  #drawSelf() {
-    const { userId } = this.#app.chat;
-    const face = userFace(this.#app.people.get(userId));
-    const wanted = JSON.stringify(face);
-    if (!userId || this.#self.dataset.drawn === wanted) return;
-    this.#self.dataset.drawn = wanted;
-    fill(
-      this.#self,
-      h(
-        'details',
-        { class: 'menu' },
-        h(
-          'summary',
-          { 'data-testid': 'self-menu' },
-          h('span', { class: 'visually-hidden' }, 'Signed in as'),
-          avatar(face, 'medium'),
-          h('strong', {}, face.name),
-        ),
-        h(
-          'div',
-          { class: 'menu-items' },
-          h('button', { type: 'button', 'data-testid': 'sign-out', onclick: () => this.#app.signInAgain() }, 'Sign out'),
-        ),
-      ),
-    );
+  /** Loaded when somebody wants to see it. */
+  async #toggleDrawer() {
+    const { Drawer } = await import('./drawer.js');
+    if (this.#drawer) {
+      this.#drawer.close();
+      this.#drawer = null;
+    } else {
+      this.#drawer = new Drawer(this.#app, () => void this.#toggleDrawer());
+      this.element.append(this.#drawer.element);
+    }
   }
 }

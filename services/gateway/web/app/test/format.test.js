@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TONES, dayLabel, initials, listNames, listTime, systemLine, toneOf } from '../format.js';
+import { TONES, dayLabel, initials, listNames, listTime, presenceText, systemLine, toneOf, typingText } from '../format.js';
 
 const NOON = new Date(2024, 4, 6, 12).getTime();
 const DAY = 86_400_000;
@@ -58,4 +58,22 @@ test('a colour stays with an id and is one of those that exist', () => {
     Array.from({ length: TONES }, (_, tone) => tone),
   );
   assert.equal(toneOf('alice'), toneOf('alice'));
+});
+
+test('who types is said by name, as long as there are few', () => {
+  assert.equal(typingText([]), '');
+  assert.equal(typingText(['Ann']), 'Ann is typing…');
+  assert.equal(typingText(['Ann', 'Bob']), 'Ann and Bob are typing…');
+  assert.equal(typingText(['A', 'B', 'C', 'D']), 'Several people are typing…');
+});
+
+test('presence says when somebody was seen, and nothing where nothing is known', () => {
+  const offline = (ms) => presenceText({ status: 'offline', lastSeen: NOON - ms }, NOON);
+  assert.equal(presenceText({ status: 'unknown', lastSeen: 0 }, NOON), '');
+  assert.equal(presenceText({ status: 'busy', lastSeen: 0 }, NOON), 'Busy');
+  assert.equal(presenceText({ status: 'offline', lastSeen: 0 }, NOON), 'Offline');
+  assert.equal(offline(30_000), 'Last seen just now');
+  assert.equal(offline(5 * 60_000), 'Last seen 5 minutes ago');
+  assert.match(offline(3 * 3_600_000), /^Last seen today, 0?9.00/);
+  assert.equal(offline(DAY), 'Last seen yesterday');
 });

@@ -16,6 +16,12 @@ const message = (seq, senderUserId, more = {}) => ({
   edited: false,
   deleted: false,
   clientMessageId: '',
+  replyToMessageId: '',
+  replyToSeq: 0,
+  mentionedUserIds: [],
+  metadata: {},
+  pinnedByUserId: '',
+  reactions: [],
   asOfSeq: seq,
   ...more,
 });
@@ -28,17 +34,23 @@ const unsent = (id, more = {}) => ({
   state: 'pending',
   reason: '',
   isRejected: false,
+  more: {},
   createdAt: NOON + 10 * MINUTE,
   seq: 0,
   parent: null,
   ...more,
 });
 
-function rows(items, { outgoing = [], unreadAfterSeq = null, isAtEnd = true, isDirect = true, peerSeq = 0 } = {}) {
+function rows(
+  items,
+  { outgoing = [], unreadAfterSeq = null, isAtEnd = true, isDirect = true, peerSeq = 0, deliveredSeq = 0, quotes = {} } = {},
+) {
   const conversation = {
     isDirect,
     details: { peerUserId: 'bob' },
     positions: new Map([['bob', peerSeq]]),
+    deliveries: new Map([['bob', deliveredSeq]]),
+    quotes: { get: (id) => quotes[id] },
     outgoing: () => outgoing,
     history: { items, isAtEnd, to: items.at(-1)?.seq ?? 0 },
   };
@@ -134,4 +146,44 @@ test('the newest own message of a direct says whether it was seen', () => {
     rows([...items, message(3, 'bob')], { peerSeq: 3 }).some((row) => row.receipt),
     false,
   );
+});
+
+test('under the newest own message of a direct it also says whether it was delivered', () => {
+  const receipt = (more) => rows([message(1, 'alice')], more).at(-1).receipt;
+  assert.deepEqual(
+    [receipt({}), receipt({ deliveredSeq: 1 }), receipt({ deliveredSeq: 1, peerSeq: 1 })],
+    ['sent', 'delivered', 'seen'],
+  );
+});
+
+test('a reaction that is on its way shows at once, and is not counted twice when the log has it', () => {
+  const given = [{ emoji: '👍', count: 1, reacted: false }];
+  const shown = (item, outgoing) => rows([item], { outgoing }).at(-1).reactions;
+  const react = unsent('r', { kind: 'react', messageId: 'm1', more: { emoji: '👍' } });
+  assert.deepEqual(shown(message(1, 'bob', { reactions: given }), [react]), [{ emoji: '👍', count: 2, reacted: true }]);
+  const stored = { ...react, state: 'sent', seq: 2 };
+  const applied = [{ emoji: '👍', count: 2, reacted: true }];
+  assert.deepEqual(shown(message(1, 'bob', { reactions: applied, asOfSeq: 2 }), [stored]), applied);
+  const back = unsent('u', { kind: 'unreact', messageId: 'm1', more: { emoji: '👍' } });
+  assert.deepEqual(shown(message(1, 'bob', { reactions: applied }), [back]), [{ emoji: '👍', count: 1, reacted: false }]);
+  assert.deepEqual(shown(message(1, 'bob', { reactions: given }), [react, back]), given);
+});
+
+test('reactions and pins under way are no edits; a pin shows at once', () => {
+  const pin = unsent('p', { kind: 'pin', messageId: 'm1' });
+  const [row] = rows([message(1, 'bob')], { outgoing: [pin] }).slice(-1);
+  assert.deepEqual([row.isPinned, row.change], [true, null]);
+  const [unpinned] = rows([message(1, 'bob', { pinnedByUserId: 'bob' })], { outgoing: [{ ...pin, kind: 'unpin' }] }).slice(-1);
+  assert.equal(unpinned.isPinned, false);
+});
+
+test('a reply shows what it answers, as far as that can be seen; a deleted one shows nothing', () => {
+  const reply = message(2, 'alice', { replyToMessageId: 'm1', replyToSeq: 1 });
+  const quote = (answered) => rows([reply], { quotes: { m1: answered } }).at(-1).quote;
+  const { state, text, senderUserId, seq } = quote(message(1, 'bob'));
+  assert.deepEqual([state, text, senderUserId, seq], ['shown', 'text 1', 'bob', 1]);
+  assert.equal(quote(message(1, 'bob', { deleted: true, text: '' })).state, 'deleted');
+  assert.equal(quote(null).state, 'hidden');
+  assert.equal(quote(undefined).state, 'loading');
+  assert.equal(rows([{ ...reply, deleted: true }]).at(-1).quote, null);
 });
