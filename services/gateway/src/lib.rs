@@ -3,7 +3,8 @@
 //! Map: `transport` takes connections and drives sockets; `session` is the client protocol as a pure state machine;
 //! `fanout` knows who follows what and brings each entry to the sockets; `upstream` are the services; `http` serves JSON
 //! calls and the web client; `frames` encodes and decodes; `wheel` keeps the times of all sessions; `rate` limits sends;
-//! `admission` sockets on their way to a session; `drain` stops in order; `operations` is what operators may ask; `config` has every setting.
+//! `admission` sockets on their way to a session; `drain` stops in order; `operations` is what operators may ask and
+//! `admin` how they ask it over gRPC; `config` has every setting.
 //!
 //! Invariants:
 //! - Entries of a conversation reach a session in the order of their seq, each once, without a gap (`session`).
@@ -15,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod admission;
 mod close;
 mod config;
@@ -47,6 +49,7 @@ use viberchat_kit::lifecycle;
 use viberchat_kit::rpc::Channel;
 use viberchat_kit::telemetry::Metrics;
 
+pub use admin::{METHODS, admin_routes};
 pub use config::{Config, InvalidConfig};
 pub use operations::Operations;
 
@@ -62,6 +65,9 @@ use wheel::Wheel;
 
 /// How often what nobody needs any more is looked for.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// How often presences that are not known are asked for again.
+const UNKNOWN_PRESENCES: Duration = Duration::from_secs(60);
 
 /// What the gateway needs from its process.
 pub struct Deps {
@@ -158,11 +164,16 @@ async fn times(gateway: Arc<Gateway>, end: CancellationToken) {
     let mut steps = interval(wheel::STEP);
     steps.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut swept_at = Instant::now();
+    let mut asked_at = Instant::now();
     while end.run_until_cancelled(steps.tick()).await.is_some() {
         let now = Instant::now();
         gateway.wheel.turn(now);
         if now.saturating_duration_since(swept_at) >= SWEEP {
             swept_at = now;
+            if now.saturating_duration_since(asked_at) >= UNKNOWN_PRESENCES {
+                asked_at = now;
+                gateway.registry.ask_for_unknown_presences();
+            }
             gateway.sends.expire(now);
             gateway.registry.watches.expire(now);
             gateway.rate.sweep(now);

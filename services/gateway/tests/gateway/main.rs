@@ -1,5 +1,6 @@
 //! The gateway over real sockets, against scripted services.
 
+mod admin;
 mod hostile;
 mod http;
 mod support;
