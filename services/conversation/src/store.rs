@@ -426,8 +426,8 @@ pub(crate) trait ConversationStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Block>, StoreError>> + Send;
 
-    /// Those of the others who have a conversation in the list that the user has in the list, too; in no order. Nobody
-    /// who was deactivated.
+    /// Those of the others who have a conversation in the list that the user has in the list, too; in no order. Who was
+    /// deactivated shares with nobody.
     fn sharing(&self, user: &UserId, others: &[UserId])
     -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
 

@@ -26,7 +26,7 @@ ALTER TABLE member ADD COLUMN cleared_seq INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE member_span ADD COLUMN cleared_seq INTEGER NOT NULL DEFAULT 0;
 
 -- The list of a user and the list of archived ones: read from its end. Stands in for member_by_list, which stays for
--- processes of the release before and for counting.
+-- processes of the release before.
 CREATE INDEX member_by_archived_list ON member (user_id, archived, pinned, list_at_ms, conversation_id, kind)
     WHERE listed = 1;
 

@@ -82,6 +82,7 @@ macro_rules! for_each_promise {
             who_shares_a_conversation
             what_was_missed_is_what_those_who_watched_heard
             what_was_missed_is_said_whole_or_not_at_all
+            what_was_missed_leads_from_any_moment_to_now
             the_greatest_seq_wins
             members_come_by_bytes_in_pages
             a_repeated_request_gets_the_first_result_whatever_has_changed

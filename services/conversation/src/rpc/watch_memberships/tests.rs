@@ -474,6 +474,21 @@ async fn a_resume_goes_on_where_the_last_stream_ended() {
 }
 
 #[tokio::test]
+async fn what_the_snapshot_says_is_not_said_again() {
+    let service = TestService::start().await;
+    let id = service.group("alice", &["bob"]).await;
+    // The watcher comes to this change only after the snapshot has it.
+    service.faults.set("changes_after", Some(Fault::Unavailable));
+    service.api.update_member_settings(by("bob", pin(id, true))).await.unwrap();
+    let mut watch = Watch::open(&service);
+    assert_eq!(watch.follow("bob").await.len(), 1);
+    let known = service.state.store.newest_change().await.unwrap().0;
+    service.faults.set("changes_after", None);
+    service.api.update_member_settings(by("bob", pin(id, false))).await.unwrap();
+    assert_eq!(change_of(watch.next().await.unwrap()).membership_version, known + 1);
+}
+
+#[tokio::test]
 async fn a_resume_from_what_is_not_known_any_more_begins_with_a_snapshot() {
     let service = TestService::start().await;
     let id = service.group("alice", &["bob"]).await;

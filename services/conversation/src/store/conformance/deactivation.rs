@@ -135,4 +135,5 @@ pub(crate) async fn who_shares_a_conversation<E: Engine>(engine: &E) {
     store.record_activity(&[(unwritten, Activity { seq: 1, at: NOW })], NOW).await.unwrap();
     assert_eq!(sharing("alice").await, ["bob", "carol", "eve"]);
     assert!(store.sharing(&user("alice"), &[]).await.unwrap().is_empty());
+    assert_eq!(sharing("dave").await, Vec::<String>::new());
 }

@@ -1,5 +1,9 @@
+use std::collections::BTreeMap;
+
+use viberchat_kit::id::SeededEntropy;
+
 use super::*;
-use crate::domain::{Activity, Kind, Role};
+use crate::domain::{Activity, Kind, Membership, Role};
 use crate::store::{ChangeId, MembershipChangeKind};
 
 async fn missed<S: ConversationStore>(
@@ -84,4 +88,69 @@ pub(crate) async fn what_was_missed_is_said_whole_or_not_at_all<E: Engine>(engin
     store.prune(NOW, later(1), 10).await.unwrap();
     assert_eq!(missed_changes(3, 10).await, None);
     assert_eq!(missed_changes(4, 10).await, Some((0, 4)));
+}
+
+/// Whatever happens: the memberships at some moment and what was missed since make the memberships of now.
+pub(crate) async fn what_was_missed_leads_from_any_moment_to_now<E: Engine>(engine: &E) {
+    let store = engine.store();
+    let mut seed = [0; 8];
+    SystemEntropy.fill(&mut seed);
+    let seed = u64::from_le_bytes(seed);
+    let entropy = SeededEntropy::new(seed);
+    let pick = |count: usize| {
+        let mut bytes = [0; 4];
+        entropy.fill(&mut bytes);
+        u32::from_le_bytes(bytes) as usize % count
+    };
+    let bob = user("bob");
+    let (mut moments, mut ids) = (Vec::new(), vec![group(store, "alice", &["bob"]).await]);
+    for _ in 0..120 {
+        moments.push((store.newest_change().await.unwrap(), present(store).await));
+        let id = ids[pick(ids.len())];
+        let active = !is_deactivated(store).await;
+        // Most are refused where they do not fit: all the better.
+        match pick(12) {
+            0 if active => ids.push(pending_group(store, "alice", &["bob"]).await),
+            1 if active => ids.push(direct(store, "alice", "bob").await),
+            2 if active => ids.push(direct(store, "bob", &format!("peer-{}", ids.len())).await),
+            3 => drop(change(store, id, "alice", add("bob")).await),
+            4 => drop(change(store, id, "alice", GroupChange::RemoveMember(bob.clone())).await),
+            5 => drop(change(store, id, "bob", GroupChange::Leave).await),
+            6 => drop(change(store, id, "alice", GroupChange::SetRole { user: bob.clone(), role: Role::Admin }).await),
+            7 if pick(4) == 0 => drop(change(store, id, "alice", GroupChange::Delete).await),
+            8 if pick(3) == 0 => drop(store.deactivate_user(&bob, &LIMITS, NOW).await.unwrap()),
+            9 => store.upsert_users(&[crate::domain::Profile::bare(bob.clone())], NOW).await.unwrap(),
+            10 => drop(store.record_activity(&[(id, Activity { seq: 1, at: NOW })], NOW).await.unwrap()),
+            _ => {
+                for entry in store.outbox(id, 1 + pick(3)).await.unwrap() {
+                    store.write_back(id, entry.version, 10 * entry.version, NOW).await.unwrap();
+                }
+            }
+        }
+    }
+    let now = present(store).await;
+    for (since, mut known) in moments {
+        let (missed, _) = store.missed_changes(&bob, since, 1_000).await.unwrap().expect("all of it is known");
+        for change in missed {
+            let membership = change.membership;
+            known.remove(&membership.conversation);
+            if change.kind != MembershipChangeKind::Removed {
+                known.insert(membership.conversation, membership);
+            }
+        }
+        assert_eq!(known, now, "since {since:?}, seed {seed}");
+    }
+}
+
+async fn is_deactivated<S: ConversationStore>(store: &S) -> bool {
+    store.users(&[user("bob")]).await.unwrap().first().is_some_and(|profile| profile.deactivated)
+}
+
+/// What Bob belongs to, as those who watch know it.
+async fn present<S: ConversationStore>(store: &S) -> BTreeMap<ConversationId, Membership> {
+    if is_deactivated(store).await {
+        return BTreeMap::new();
+    }
+    let all = store.memberships(&user("bob"), None, 1_000).await.unwrap();
+    all.into_iter().map(|membership| (membership.conversation, membership)).collect()
 }

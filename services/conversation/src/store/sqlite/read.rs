@@ -95,7 +95,7 @@ pub(super) const SHARING: &str = "SELECT json_each.value AS user_id FROM json_ea
                                         AND other.user_id = json_each.value AND other.listed = 1 \
                    WHERE one.user_id = ?1 AND one.listed = 1) \
        AND NOT EXISTS (SELECT 1 FROM user_profile p \
-                       WHERE p.user_id = json_each.value AND p.deactivated_at_ms IS NOT NULL)";
+                       WHERE p.user_id IN (?1, json_each.value) AND p.deactivated_at_ms IS NOT NULL)";
 
 pub(super) async fn sharing(readers: &SqlitePool, of: &UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
     let rows = sqlx::query(SHARING).bind(of.as_str()).bind(json(&others)).fetch_all(readers).await?;

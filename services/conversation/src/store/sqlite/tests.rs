@@ -4,6 +4,7 @@ use sqlx::Row as _;
 use tempfile::TempDir;
 
 use super::*;
+use crate::domain::{History, Role};
 
 async fn new_store() -> (TempDir, Options, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
@@ -75,6 +76,41 @@ async fn a_file_of_a_later_release_is_left_alone() {
     store.close().await;
     let refused = SqliteStore::open(&options).await.err();
     assert!(matches!(refused, Some(OpenError::NewerSchema { found: 99, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_was_stored_before_a_migration_is_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { data_file: folder.path().join("conversation.sqlite"), reader_connections: 1 };
+    let (id, alice) = (ConversationId::from_bytes([7; 16]), crate::testing::user("alice"));
+    let before = sqlx::sqlite::SqliteConnectOptions::new().filename(&options.data_file).create_if_missing(true);
+    let before = SqlitePool::connect_with(before).await.unwrap();
+    for statement in [
+        migrate::MIGRATIONS[0],
+        "INSERT INTO conversation VALUES (unhex('07070707070707070707070707070707'), 2, 'Plans', '', '', 1, 1, 1, 1)",
+        "INSERT INTO member VALUES (unhex('07070707070707070707070707070707'), 'alice', 2, 3, 1, 1, 1, 1, 5, NULL)",
+        "INSERT INTO member_span VALUES (unhex('07070707070707070707070707070707'), 'alice', 1, 1, NULL, NULL)",
+        "INSERT INTO user_profile VALUES ('alice', 'al', 'Alice', '', 'alice')",
+        "PRAGMA user_version = 1",
+    ] {
+        sqlx::raw_sql(statement).execute(&before).await.unwrap();
+    }
+    before.close().await;
+    let store = SqliteStore::open(&options).await.unwrap();
+    let page = ListPage { limit: 10, ..ListPage::default() };
+    let listed = store.list(&alice, &page).await.unwrap();
+    assert_eq!((listed.len(), listed[0].0.conversation.id), (1, id));
+    assert_eq!(listed[0].0.conversation.history, History::Shared);
+    assert_eq!(
+        listed[0].0.own.as_ref().unwrap().settings,
+        MemberSettings { pinned: true, ..MemberSettings::default() }
+    );
+    let page = ListPage { limit: 10, ..ListPage::default() };
+    assert_eq!(store.list_by_name(&alice, &page).await.unwrap()[0].1.name_key, "plans");
+    let found = store.authorize(&[(id, alice.clone())]).await.unwrap().remove(0).unwrap();
+    assert_eq!((found.role, found.spans.len(), found.cleared_seq), (Some(Role::Owner), 1, 0));
+    let profile = Profile { username: "al".into(), display_name: "Alice".into(), ..Profile::bare(alice.clone()) };
+    assert_eq!(store.users(&[alice]).await.unwrap(), [profile]);
 }
 
 #[tokio::test]

@@ -101,6 +101,7 @@ pub(super) const MISSED: &str = "SELECT x.change_id, x.conversation_id, x.kind A
      LEFT JOIN member m ON m.conversation_id = x.conversation_id AND m.user_id = ?1 AND m.listed = 1 \
         AND EXISTS (SELECT 1 FROM member_span s WHERE s.conversation_id = m.conversation_id \
                        AND s.user_id = m.user_id AND s.from_version = m.from_version AND s.from_seq IS NOT NULL) \
+        AND NOT EXISTS (SELECT 1 FROM user_profile p WHERE p.user_id = m.user_id AND p.deactivated_at_ms IS NOT NULL) \
      ORDER BY x.change_id LIMIT ?3";
 
 pub(super) async fn missed_changes(
