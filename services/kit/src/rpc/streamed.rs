@@ -1,5 +1,6 @@
 use viberchat_proto::conversation::v1::WatchMembershipsRequest;
 use viberchat_proto::message::v1::{SendMessagesRequest, SubscribeRequest};
+use viberchat_proto::presence::v1::{AttachRequest, WatchRequest, WatchTypingRequest};
 use viberchat_proto::types::v1::RequestContext;
 
 use crate::auth::StreamedRequest;
@@ -14,4 +15,11 @@ macro_rules! streamed {
     };
 }
 
-streamed!(SendMessagesRequest, SubscribeRequest, WatchMembershipsRequest);
+streamed!(SendMessagesRequest, SubscribeRequest, WatchMembershipsRequest, WatchRequest, WatchTypingRequest);
+
+/// A gateway reports for itself, never for a user.
+impl StreamedRequest for AttachRequest {
+    fn context(&self) -> Option<&RequestContext> {
+        None
+    }
+}

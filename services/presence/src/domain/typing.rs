@@ -1,0 +1,105 @@
+//! Who types where. Ends by itself. Pure: time comes as a parameter.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use viberchat_kit::id::{ConversationId, UserId};
+
+/// What may be kept. What is more is not noted: typing is the first thing to be shed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TypingLimits {
+    /// In all conversations.
+    pub(crate) typists_max: usize,
+    pub(crate) conversation_typists_max: usize,
+    /// After so long without a repetition it ends.
+    pub(crate) lifetime: Duration,
+}
+
+/// What became of a word about typing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// Others see something else now.
+    Changed,
+    /// They see what they saw.
+    Same,
+    /// There is no room.
+    Shed,
+}
+
+/// Who types where.
+#[derive(Debug)]
+pub(crate) struct Typing {
+    limits: TypingLimits,
+    conversations: HashMap<ConversationId, BTreeMap<UserId, Instant>>,
+    /// The same, by when it ends.
+    ends: BTreeSet<(Instant, ConversationId, UserId)>,
+}
+
+impl Typing {
+    pub(crate) fn new(limits: TypingLimits) -> Self {
+        Self { limits, conversations: HashMap::new(), ends: BTreeSet::new() }
+    }
+
+    /// The user types, or goes on.
+    pub(crate) fn start(&mut self, conversation: ConversationId, user: &UserId, now: Instant) -> Noted {
+        let end = now + self.limits.lifetime;
+        let typists = self.conversations.get(&conversation);
+        let old = typists.and_then(|typists| typists.get(user).copied());
+        if let Some(old) = old {
+            self.ends.remove(&(old, conversation, user.clone()));
+        } else if self.ends.len() >= self.limits.typists_max
+            || typists.is_some_and(|typists| typists.len() >= self.limits.conversation_typists_max)
+        {
+            return Noted::Shed;
+        }
+        self.ends.insert((end, conversation, user.clone()));
+        self.conversations.entry(conversation).or_default().insert(user.clone(), end);
+        if old.is_some() { Noted::Same } else { Noted::Changed }
+    }
+
+    /// The user types no more.
+    pub(crate) fn stop(&mut self, conversation: ConversationId, user: &UserId) -> Noted {
+        let Some(typists) = self.conversations.get_mut(&conversation) else { return Noted::Same };
+        let Some(end) = typists.remove(user) else { return Noted::Same };
+        if typists.is_empty() {
+            self.conversations.remove(&conversation);
+        }
+        self.ends.remove(&(end, conversation, user.clone()));
+        Noted::Changed
+    }
+
+    /// The user types nowhere any more. Returns where they did. A walk through all who type: they are few.
+    pub(crate) fn stop_everywhere(&mut self, user: &UserId) -> Vec<ConversationId> {
+        let of_user = self.ends.iter().filter(|(_, _, typist)| typist == user);
+        let conversations: Vec<_> = of_user.map(|(_, conversation, _)| *conversation).collect();
+        for conversation in &conversations {
+            self.stop(*conversation, user);
+        }
+        conversations
+    }
+
+    /// Ends what was not repeated. Returns where.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<ConversationId> {
+        let mut ended = Vec::new();
+        while let Some((end, conversation, user)) = self.ends.first().cloned()
+            && end <= now
+        {
+            self.stop(conversation, &user);
+            ended.push(conversation);
+        }
+        ended
+    }
+
+    /// Who types there, in the order of their ids.
+    pub(crate) fn typists(&self, conversation: ConversationId) -> BTreeSet<UserId> {
+        self.conversations.get(&conversation).map(|typists| typists.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// How many type.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The promises of [`PresenceStore`], one function each, for every engine alike.
+//!
+//! [`for_each_promise`] lists them; an engine stamps them onto itself with [`stamp`], in a file of its own.
+
+use std::collections::HashMap;
+
+use viberchat_kit::id::UserId;
+
+use super::{PresenceStore, Row, Write};
+use crate::domain::status::{Minute, Setting};
+
+/// An engine under test: an empty store, ended when dropped.
+pub(crate) trait Engine {
+    type Store: PresenceStore;
+
+    async fn start() -> Self;
+
+    fn store(&self) -> &Self::Store;
+
+    /// The same data through another process.
+    async fn second(&self) -> Self::Store;
+}
+
+/// Hands the name of every promise to a macro.
+macro_rules! for_each_promise {
+    ($stamp:ident!($engine:ty)) => {
+        $stamp! { $engine;
+            who_was_never_written_of_is_missing
+            every_status_comes_back
+            the_parts_are_apart
+            the_last_write_wins
+            another_process_sees_what_was_written
+            a_write_of_many_is_there_whole
+        }
+    };
+}
+pub(crate) use for_each_promise;
+
+/// A test for each promise on one engine.
+macro_rules! stamp {
+    ($engine:ty; $($promise:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $promise() {
+                let engine = <$engine as $crate::store::conformance::Engine>::start().await;
+                $crate::store::conformance::$promise(&engine).await;
+            }
+        )*
+    };
+}
+pub(crate) use stamp;
+
+fn user(id: &str) -> UserId {
+    UserId::parse(id).expect("a good id")
+}
+
+fn setting(id: &str, setting: Setting) -> Write {
+    Write::Setting(user(id), setting)
+}
+
+fn last_seen(id: &str, minute: i64) -> Write {
+    Write::LastSeen(user(id), Minute(minute))
+}
+
+fn row(setting: Setting, minute: Option<i64>) -> Row {
+    Row { setting, last_seen: minute.map(Minute) }
+}
+
+async fn load(store: &impl PresenceStore, ids: &[&str]) -> HashMap<UserId, Row> {
+    let users: Vec<_> = ids.iter().map(|id| user(id)).collect();
+    store.load(&users).await.expect("the store answers")
+}
+
+pub(crate) async fn who_was_never_written_of_is_missing<E: Engine>(engine: &E) {
+    let store = engine.store();
+    store.ping().await.unwrap();
+    assert!(load(store, &[]).await.is_empty());
+    store.write(&[]).await.unwrap();
+    store.write(&[setting("ann", Setting::Busy)]).await.unwrap();
+    let rows = load(store, &["ann", "bob", "Ann"]).await;
+    assert_eq!(rows, [(user("ann"), row(Setting::Busy, None))].into());
+}
+
+pub(crate) async fn every_status_comes_back<E: Engine>(engine: &E) {
+    let store = engine.store();
+    let all = [Setting::Online, Setting::Away, Setting::Busy, Setting::Invisible];
+    for one in all {
+        let id = format!("it's \"{one:?}\" 🎉");
+        store.write(&[setting(&id, one)]).await.unwrap();
+        assert_eq!(load(store, &[&id]).await, [(user(&id), row(one, None))].into());
+    }
+}
+
+pub(crate) async fn the_parts_are_apart<E: Engine>(engine: &E) {
+    let store = engine.store();
+    store.write(&[last_seen("ann", 7)]).await.unwrap();
+    assert_eq!(load(store, &["ann"]).await[&user("ann")], row(Setting::Online, Some(7)));
+    store.write(&[setting("ann", Setting::Invisible)]).await.unwrap();
+    assert_eq!(load(store, &["ann"]).await[&user("ann")], row(Setting::Invisible, Some(7)));
+    store.write(&[last_seen("ann", 8)]).await.unwrap();
+    assert_eq!(load(store, &["ann"]).await[&user("ann")], row(Setting::Invisible, Some(8)));
+}
+
+pub(crate) async fn the_last_write_wins<E: Engine>(engine: &E) {
+    let store = engine.store();
+    let writes =
+        [setting("ann", Setting::Busy), last_seen("ann", 9), setting("ann", Setting::Away), last_seen("ann", 3)];
+    store.write(&writes).await.unwrap();
+    assert_eq!(load(store, &["ann"]).await[&user("ann")], row(Setting::Away, Some(3)));
+}
+
+pub(crate) async fn another_process_sees_what_was_written<E: Engine>(engine: &E) {
+    let second = engine.second().await;
+    engine.store().write(&[setting("ann", Setting::Invisible)]).await.unwrap();
+    assert_eq!(load(&second, &["ann"]).await[&user("ann")].setting, Setting::Invisible);
+    second.write(&[setting("ann", Setting::Online)]).await.unwrap();
+    assert_eq!(load(engine.store(), &["ann"]).await[&user("ann")].setting, Setting::Online);
+}
+
+pub(crate) async fn a_write_of_many_is_there_whole<E: Engine>(engine: &E) {
+    let names: Vec<_> = (0..500).map(|n| format!("user{n}")).collect();
+    let writes: Vec<_> = names.iter().map(|name| last_seen(name, 5)).collect();
+    engine.store().write(&writes).await.unwrap();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    assert_eq!(load(engine.store(), &names).await.len(), 500);
+}

@@ -1,0 +1,85 @@
+//! Who types, and who follows it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use viberchat_kit::id::{ConversationId, UserId};
+
+use crate::domain::typing::{Noted, Typing, TypingLimits};
+use crate::hub::{Hub, Inbox};
+use crate::metrics::ServiceMetrics;
+
+/// Who types.
+pub(crate) struct Typings {
+    /// Written by SetTyping, the saver and the sweep; read by streams. Never held across an await.
+    state: Mutex<State>,
+    metrics: ServiceMetrics,
+}
+
+struct State {
+    typing: Typing,
+    hub: Hub<ConversationId>,
+}
+
+impl Typings {
+    /// Nobody yet.
+    pub(crate) fn new(limits: TypingLimits, metrics: ServiceMetrics) -> Self {
+        Self { state: Mutex::new(State { typing: Typing::new(limits), hub: Hub::default() }), metrics }
+    }
+
+    /// The user types, unless `is_hidden` says that nobody may know. Asked here, so that a user who hides is either seen
+    /// by it, or ended by [`Typings::stop_everywhere`] afterwards.
+    pub(crate) fn start(&self, conversation: ConversationId, user: &UserId, is_hidden: impl FnOnce() -> bool) {
+        let mut state = self.state.lock();
+        if is_hidden() {
+            return;
+        }
+        match state.typing.start(conversation, user, Instant::now().into_std()) {
+            Noted::Changed => state.hub.publish(&conversation),
+            Noted::Same => {}
+            Noted::Shed => {
+                self.metrics.shed_typing.inc();
+            }
+        }
+    }
+
+    /// The user types no more.
+    pub(crate) fn stop(&self, conversation: ConversationId, user: &UserId) {
+        let mut state = self.state.lock();
+        if state.typing.stop(conversation, user) == Noted::Changed {
+            state.hub.publish(&conversation);
+        }
+    }
+
+    /// The user hides.
+    pub(crate) fn stop_everywhere(&self, user: &UserId) {
+        let mut state = self.state.lock();
+        let ended = state.typing.stop_everywhere(user);
+        ended.iter().for_each(|conversation| state.hub.publish(conversation));
+    }
+
+    /// Ends what was not repeated.
+    pub(crate) fn expire(&self) {
+        let mut state = self.state.lock();
+        let ended = state.typing.expire(Instant::now().into_std());
+        ended.iter().for_each(|conversation| state.hub.publish(conversation));
+        self.metrics.typists.set(state.typing.len() as i64);
+    }
+
+    /// Who types there.
+    pub(crate) fn typists(&self, conversation: ConversationId) -> BTreeSet<UserId> {
+        self.state.lock().typing.typists(conversation)
+    }
+
+    /// From now on the stream hears of the conversation.
+    pub(crate) fn follow(&self, conversation: ConversationId, inbox: &Arc<Inbox<ConversationId>>) {
+        self.state.lock().hub.follow(conversation, inbox);
+    }
+
+    /// Undoes [`Typings::follow`].
+    pub(crate) fn unfollow(&self, conversation: ConversationId, inbox: &Arc<Inbox<ConversationId>>) {
+        self.state.lock().hub.unfollow(&conversation, inbox);
+    }
+}
