@@ -43,7 +43,10 @@ impl Registry {
         let (Some(user), Some(known)) = (self.user(user_id), parse(membership)) else { return };
         let found = user.state().find(known.conversation).map(|(slot, _)| slot);
         match (kind, found) {
-            (MembershipChangeKind::Added, None) => self.added(&user, &known),
+            (MembershipChangeKind::Added, None) => {
+                self.added(&user, &known);
+                self.ask_for_unknown(&user);
+            }
             (MembershipChangeKind::Added, Some(slot)) => self.changed(&user, slot, Some(&known)),
             (MembershipChangeKind::Changed, Some(slot)) => self.changed(&user, slot, None),
             (MembershipChangeKind::Removed, Some(slot)) => self.removed(&user, slot, now),

@@ -154,6 +154,28 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Who shares a conversation now with a user of whom nothing was known is to know. The service does not tell by
+    /// itself; called each minute, and when a user comes into a conversation.
+    pub(crate) fn ask_for_unknown_presences(&self) {
+        self.all_users().iter().for_each(|user| self.ask_for_unknown(user));
+    }
+
+    pub(super) fn ask_for_unknown(&self, user: &User) {
+        let state = user.state();
+        let mut unknown = Vec::new();
+        for member in &state.sessions {
+            unknown.extend(member.session().watched_unknown().map(str::to_owned));
+        }
+        if !unknown.is_empty() {
+            unknown.sort_unstable();
+            unknown.dedup();
+            // Under the lock of the user, so that the service is told in order.
+            self.watches.ask_again(user.id(), &unknown);
+        }
+    }
+}
+
 impl User {
     /// The session watches these users too. `told` hears which are new to the session, and is called under the lock of
     /// the user, so that the service is told in the same order.

@@ -68,6 +68,19 @@ impl Watches {
         Ok(())
     }
 
+    /// Asks once more for what is not known; the answer comes as a change.
+    pub(crate) fn ask_again(&self, watcher: &UserId, users: &[String]) {
+        let mut state = self.state.lock();
+        if !state.is_open {
+            return;
+        }
+        for user_ids in users.chunks(REQUEST_USERS_MAX) {
+            state.add(user_ids.to_vec(), Asked { watcher: watcher.clone(), waiting: None });
+        }
+        drop(state);
+        self.feed.wake();
+    }
+
     /// No session of the watcher watches these users any more.
     pub(crate) fn end(&self, watcher: &UserId, users: &[String]) {
         let mut state = self.state.lock();
@@ -155,6 +168,7 @@ impl State {
 impl Waiting {
     /// Answers with the snapshot.
     pub(crate) fn answer(self, presences: Vec<Presence>) {
+        self.member.session().note_presences(&presences);
         let reply = Answer::WatchPresence(WatchedPresence { presences });
         self.finish(&frames::reply(self.under_way.id, Some(reply)));
     }

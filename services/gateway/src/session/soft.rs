@@ -1,14 +1,14 @@
 //! What of a session is not in the log: focus, typing, the presence of others.
 //! Nothing is allocated for a session that uses none of it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use viberchat_kit::error::{Error, Outcome, Reason};
 use viberchat_kit::id::ConversationId;
-use viberchat_proto::presence::v1::Presence;
+use viberchat_proto::presence::v1::{Presence, Status};
 
 use super::{Phase, Session};
 use crate::frames::{self, Shared};
@@ -24,8 +24,8 @@ const SHED_INTERVAL: Duration = Duration::from_secs(2);
 pub(super) struct Soft {
     /// What is on the screen, whether it is the user's or not.
     focus: Vec<ConversationId>,
-    /// Users whose presence is followed.
-    watched: HashSet<Box<str>>,
+    /// Users whose presence is followed, and whether it is known.
+    watched: HashMap<Box<str>, bool>,
     /// The latest of each user that waits for the socket: at most one for each of `watched`.
     presences: Vec<Arc<Presence>>,
     /// Typing that was left out since the last notice.
@@ -59,39 +59,59 @@ impl Session {
     /// `LIMIT_EXCEEDED`; nothing changes then.
     pub(crate) fn watch(&mut self, ids: &[String], watched_max: usize) -> Result<Vec<String>, Error> {
         let watched = &mut self.soft().watched;
-        let mut added: Vec<_> = ids.iter().filter(|id| !watched.contains(id.as_str())).cloned().collect();
+        let mut added: Vec<_> = ids.iter().filter(|id| !watched.contains_key(id.as_str())).cloned().collect();
         added.sort_unstable();
         added.dedup();
         if watched.len() + added.len() > watched_max {
             let error = Error::new(Reason::LimitExceeded, "the session follows too many users");
             return Err(error.with_outcome(Outcome::NotAttempted));
         }
-        watched.extend(added.iter().map(|id| id.as_str().into()));
+        watched.extend(added.iter().map(|id| (id.as_str().into(), false)));
         Ok(added)
     }
 
     /// Follows these users no longer, and returns those whom it did.
     pub(crate) fn unwatch(&mut self, ids: &[String]) -> Vec<String> {
         let Some(soft) = &mut self.soft else { return Vec::new() };
-        let ended: Vec<_> = ids.iter().filter(|id| soft.watched.remove(id.as_str())).cloned().collect();
-        soft.presences.retain(|presence| soft.watched.contains(presence.user_id.as_str()));
+        let ended: Vec<_> = ids.iter().filter(|id| soft.watched.remove(id.as_str()).is_some()).cloned().collect();
+        soft.presences.retain(|presence| soft.watched.contains_key(presence.user_id.as_str()));
         ended
     }
 
     /// Whether the user's presence is followed.
     pub(crate) fn watches(&self, id: &str) -> bool {
-        self.soft.as_ref().is_some_and(|soft| soft.watched.contains(id))
+        self.soft.as_ref().is_some_and(|soft| soft.watched.contains_key(id))
     }
 
     /// Users whose presence is followed.
     pub(crate) fn watched(&self) -> impl Iterator<Item = &str> {
-        self.soft.iter().flat_map(|soft| soft.watched.iter().map(AsRef::as_ref))
+        self.soft.iter().flat_map(|soft| soft.watched.keys().map(AsRef::as_ref))
+    }
+
+    /// Users whose presence is followed and not known: no conversation was shared when it was asked, or the service has
+    /// just begun.
+    pub(crate) fn watched_unknown(&self) -> impl Iterator<Item = &str> {
+        let all = self.soft.iter().flat_map(|soft| soft.watched.iter());
+        all.filter(|(_, known)| !**known).map(|(id, _)| id.as_ref())
+    }
+
+    /// The client is told these as an answer.
+    pub(crate) fn note_presences(&mut self, presences: &[Presence]) {
+        let Some(soft) = &mut self.soft else { return };
+        for presence in presences {
+            if let Some(known) = soft.watched.get_mut(presence.user_id.as_str()) {
+                *known = presence.status() != Status::Unspecified;
+            }
+        }
     }
 
     /// A user's presence changed. Takes the place of an earlier one that waits.
     pub(crate) fn presence(&mut self, presence: &Arc<Presence>) {
         let Some(soft) = &mut self.soft else { return };
-        if !soft.watched.contains(presence.user_id.as_str()) {
+        let Some(known) = soft.watched.get_mut(presence.user_id.as_str()) else { return };
+        let was_known = std::mem::replace(known, presence.status() != Status::Unspecified);
+        if !was_known && !*known {
+            // Still nothing.
             return;
         }
         match soft.presences.iter_mut().find(|old| old.user_id == presence.user_id) {

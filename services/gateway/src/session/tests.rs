@@ -9,6 +9,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use viberchat_kit::clock::Timestamp;
+use viberchat_kit::id::UserId;
+use viberchat_proto::message::v1::Position;
+use viberchat_proto::presence::v1::{Presence, SessionState, Status};
 
 use super::*;
 use crate::close::Close;
@@ -237,6 +240,124 @@ fn heartbeats_of_both_ends_go_together() {
     assert_eq!(beats(&mut session), 0);
     session.tick(now + Duration::from_secs(20));
     assert_eq!(beats(&mut session), 1);
+}
+
+/// A live session without conversations.
+fn live(config: Config) -> (Session, Instant) {
+    let (mut session, now) = session(config);
+    welcome(&mut session, now, false);
+    session.attach(std::iter::empty());
+    heard(&mut session);
+    (session, now)
+}
+
+fn typing() -> frames::Shared {
+    frames::Shared::new(frames::typing(ConversationId::from_bytes([1; 16]), "bob".to_owned(), true))
+}
+
+#[test]
+fn typing_is_shed_while_something_waits_and_counted() {
+    let (mut session, now) = live(Config::default());
+    assert!(session.typing(&typing()));
+    session.set_stalled(now, true);
+    assert!(!session.typing(&typing()), "the socket takes nothing");
+    session.set_stalled(now, false);
+    session.outbox.force_push(vec![0; Config::default().outbox_push_bytes_max as usize / 8].into());
+    assert!(!session.typing(&typing()), "something waits");
+    session.pop_frame();
+    session.pop_frame();
+    session.advance(now);
+    assert_eq!(heard(&mut session), [json!({"push": {"shed": {"typingCount": 2}}})]);
+    session.set_stalled(now, true);
+    session.typing(&typing());
+    session.set_stalled(now, false);
+    session.advance(now + Duration::from_secs(1));
+    assert!(heard(&mut session).is_empty(), "not so soon");
+    session.advance(now + Duration::from_secs(2));
+    assert_eq!(heard(&mut session).len(), 1);
+}
+
+#[test]
+fn only_the_latest_presence_of_each_watched_user_waits() {
+    let (mut session, now) = live(Config::default());
+    let presence = |user: &str, status: Status| {
+        Arc::new(Presence { user_id: user.to_owned(), status: status.into(), ..Presence::default() })
+    };
+    session.watch(&["a".to_owned(), "b".to_owned()], 2).expect("as many as allowed");
+    assert!(session.watch(&["c".to_owned()], 2).is_err());
+    session.presence(&presence("b", Status::Unspecified));
+    for status in [Status::Online, Status::Away, Status::Offline] {
+        session.presence(&presence("a", status));
+        session.presence(&presence("c", status));
+    }
+    session.advance(now);
+    let said = heard(&mut session);
+    assert_eq!(said, [json!({"push": {"presence": {"presences": [{"userId": "a", "status": "STATUS_OFFLINE"}]}}})]);
+    session.presence(&presence("a", Status::Online));
+    assert_eq!(session.unwatch(&["a".to_owned(), "x".to_owned()]), ["a"]);
+    session.advance(now);
+    assert!(heard(&mut session).is_empty(), "what waits of an ended watch is dropped");
+}
+
+#[test]
+fn only_the_latest_position_of_each_user_waits_and_none_moves_back() {
+    let (mut session, now) = live(Config::default());
+    let position = |user: &str, read_seq: u64, delivered_seq: u64| {
+        let conversation_id = ConversationId::from_bytes([1; 16]).to_string();
+        let user_id = user.to_owned();
+        Arc::new(Position { conversation_id, user_id, read_seq, delivered_seq, ..Position::default() })
+    };
+    for (read, delivered) in [(3, 5), (4, 4), (2, 9)] {
+        session.position(&position("a", read, delivered));
+    }
+    session.position(&position("b", 1, 0));
+    session.advance(now);
+    let said = heard(&mut session);
+    let positions = said[0]["push"]["positions"]["positions"].as_array().expect("positions").clone();
+    assert_eq!(positions.len(), 2);
+    assert_eq!((&positions[0]["readSeq"], &positions[0]["deliveredSeq"]), (&json!("4"), &json!("9")));
+}
+
+#[test]
+fn a_session_that_nobody_uses_is_idle_until_somebody_does() {
+    let (mut session, now) = live(Config::default());
+    let user = UserId::parse("alice").expect("a good id");
+    let state = |session: &Session| session.report(&user).expect("welcomed").state();
+    let later = now + Duration::from_secs(299);
+    say(&mut session, later, &json!({"id": 2, "heartbeat": {}}));
+    session.tick(later);
+    assert!(!session.take_activity_change());
+    let idle_at = now + Duration::from_secs(300);
+    say(&mut session, idle_at, &json!({"id": 3, "heartbeat": {}}));
+    session.tick(idle_at);
+    assert!(session.take_activity_change() && !session.take_activity_change(), "told once");
+    assert_eq!(state(&session), SessionState::Idle);
+    say(&mut session, idle_at, &json!({"id": 4, "markRead": {}}));
+    assert!(session.take_activity_change());
+    assert_eq!(state(&session), SessionState::Active);
+}
+
+#[test]
+fn signals_pass_in_a_burst_and_then_at_their_rate() {
+    let (mut session, now) = live(Config { signals_per_second_max: 2, signals_burst_max: 4, ..Config::default() });
+    let mut passed = |at: Instant| {
+        let frame = json!({"id": 5, "setTyping": {}});
+        match say(&mut session, at, &frame) {
+            Step::Call { under_way, .. } => {
+                session.answer(&under_way, Encoding::Json.encode(&frames::reply(5, None)));
+                heard(&mut session);
+                true
+            }
+            _ => {
+                assert_eq!(heard(&mut session)[0]["error"]["reason"], "RATE_LIMITED");
+                false
+            }
+        }
+    };
+    let burst = (0..10).filter(|_| passed(now)).count();
+    assert_eq!(burst, 4);
+    let later = (1..=100).filter(|step| passed(now + Duration::from_millis(100) * *step)).count();
+    assert_eq!(later, 20, "in ten seconds");
 }
 
 proptest! {

@@ -41,6 +41,11 @@ async fn an_upgrade_needs_the_subprotocol_and_an_origin_that_may() {
     let gateway = Gateway::with(|config| config.allowed_origins = vec!["https://app.example.org".to_owned()]).await;
     assert!(raw(&gateway, &upgrade(PROTOCOL)).await.starts_with("HTTP/1.1 101"));
     assert!(raw(&gateway, &upgrade("")).await.starts_with("HTTP/1.1 400"));
+    let answer = raw(&gateway, &upgrade("Sec-WebSocket-Protocol: viberchat.v1.proto, viberchat.v1.json\r\n")).await;
+    assert!(
+        answer.contains("viberchat.v1.proto") && !answer.contains("viberchat.v1.json"),
+        "the first counts: {answer}"
+    );
     let other = "Sec-WebSocket-Protocol: viberchat.v2.json\r\n";
     assert!(raw(&gateway, &upgrade(other)).await.starts_with("HTTP/1.1 400"));
     for (origin, status) in [
@@ -356,4 +361,15 @@ async fn a_stop_without_time_ends_everything() {
             assert!(frame["push"].get("goaway").is_some() || frame["push"].get("heartbeat").is_some(), "{frame}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_socket_that_has_to_come_later_is_told_when() {
+    let change = |config: &mut viberchat_gateway::Config| {
+        (config.handshakes_max, config.handshakes_waiting_max) = (1, 1);
+    };
+    let gateway = Gateway::with(change).await;
+    let _two = [gateway.connect().await, gateway.connect().await];
+    let answer = raw(&gateway, &upgrade(PROTOCOL)).await.to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 503") && answer.contains("\r\nretry-after: 2\r\n"), "{answer}");
 }

@@ -197,3 +197,19 @@ async fn who_types_when_the_presence_service_is_lost_types_no_more() {
     let ended = bob.push().await;
     assert!(ended["typing"]["userId"] == "alice" && ended["typing"].get("typing").is_none(), "{ended}");
 }
+
+#[tokio::test]
+async fn who_comes_into_a_conversation_sees_whom_they_could_not_see() {
+    let gateway = Gateway::in_encoding(ENCODING).await;
+    let group = gateway.world.group(&["alice"], 1);
+    gateway.world.set_status("alice", Status::Online);
+    gateway.world.0.lock().presence.strangers.insert("alice".to_owned());
+    let mut bob = gateway.ready("bob").await;
+    let answer = bob.call("watchPresence", json!({"userIds": ["alice"]})).await;
+    assert_eq!(answer["reply"]["watchPresence"]["presences"], json!([{"userId": "alice"}]));
+    gateway.world.0.lock().presence.strangers.clear();
+    gateway.world.add_member(group, "bob");
+    let mut pushes = [bob.push().await, bob.push().await];
+    pushes.sort_by_key(|push| push.get("presence").is_some());
+    assert_eq!(pushes[1]["presence"]["presences"], json!([{"userId": "alice", "status": "STATUS_ONLINE"}]));
+}

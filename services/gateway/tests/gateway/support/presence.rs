@@ -40,6 +40,8 @@ pub(crate) struct PresenceState {
     statuses: HashMap<String, Status_>,
     /// User, conversation, and whether they type.
     pub(crate) typed: Vec<(String, String, bool)>,
+    /// Users whom nobody may see.
+    pub(crate) strangers: HashSet<String>,
     /// Requests to follow are never answered.
     pub(crate) watch_hangs: bool,
 }
@@ -151,9 +153,13 @@ impl World {
                 if presence.watch_hangs {
                     return;
                 }
-                let presences = add.user_ids.iter().map(|user| presence.presence(user)).collect();
+                let (unseen, seen): (Vec<_>, Vec<_>) =
+                    add.user_ids.into_iter().partition(|user| presence.strangers.contains(user));
+                let unknown = unseen.into_iter().map(|user_id| Presence { user_id, ..Presence::default() });
+                let presences = seen.iter().map(|user| presence.presence(user)).chain(unknown).collect();
                 let Some(watching) = presence.watches.get_mut(index) else { return };
-                watching.pairs.extend(add.user_ids.into_iter().map(|user| (watcher.clone(), user)));
+                // Who may not be seen is not followed.
+                watching.pairs.extend(seen.into_iter().map(|user| (watcher.clone(), user)));
                 let snapshot = PresenceSnapshot { correlation_id: context.correlation_id, presences };
                 let _sent = watching.sender.send(Ok(WatchResponse { push: Some(Push::Snapshot(snapshot)) }));
             }
