@@ -130,10 +130,10 @@ export class ConversationView {
   /** A reaction or a pin has no row where it could say that it holds up what comes after it. */
   #drawObstacle() {
     const { outbox } = this.#app.chat;
-    const item = outbox.obstacle(this.#conversation.id);
-    const isShown = item !== null && !['send', 'edit', 'delete'].includes(item.kind);
+    const item = this.#conversation.outgoing().find(({ state, isRejected }) => state === 'failed' && !isRejected);
+    const isShown = item !== undefined && !['send', 'edit', 'delete'].includes(item.kind);
     this.#obstacle.hidden = !isShown;
-    if (!isShown || this.#obstacle.dataset.id === item.id) return;
+    if (!item || !isShown || this.#obstacle.dataset.id === item.id) return;
     this.#obstacle.dataset.id = item.id;
     const what = item.kind === 'pin' || item.kind === 'unpin' ? 'A pin' : 'A reaction';
     fill(

@@ -90,7 +90,7 @@ function nicknameLine(nickname, onSet) {
     onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === 'Enter' && field.blur(),
     onchange: () => onSet(field.value.trim()),
   });
-  return h('label', { class: 'details-line' }, icon('edit'), h('span', { class: 'grow' }, 'My name for it'), field);
+  return h('label', { class: 'details-line' }, icon('edit'), h('span', { class: 'grow' }, 'Nickname'), field);
 }
 
 /** @param {Parameters<typeof icon>[0]} iconName @param {string} label @param {string} testId @param {boolean} isDanger @param {() => void} onclick */

@@ -55,7 +55,7 @@ export class History {
 
   /** Loads the newest page, or the one around a seq. What is there stays until it has come. @param {number} [aroundSeq] */
   async open(aroundSeq = 0) {
-    const epoch = ++this.#epoch;
+    let epoch = ++this.#epoch;
     this.isLoadingOlder = this.isLoadingNewer = false;
     this.error = '';
     try {
@@ -66,6 +66,9 @@ export class History {
       const from = firstSeq(page, around);
       const items = await this.#withSystemLines(page.messages, from, to);
       if (epoch !== this.#epoch) return;
+      // Pages that were asked for meanwhile belong to the old window.
+      epoch = ++this.#epoch;
+      this.isLoadingOlder = this.isLoadingNewer = false;
       Object.assign(this, { items: this.#upToDate(items), from, to, isOpen: true });
       if (!around) await this.#catchUp(epoch);
     } catch (error) {

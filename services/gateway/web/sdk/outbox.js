@@ -10,7 +10,8 @@ import { RequestError, backoffMs } from './wire.js';
  * @property {string} text
  * @property {string} messageId The message that it is about; of a send once it is stored.
  * @property {Record<string, any>} more The other fields of the request.
- * @property {'pending' | 'sent' | 'failed'} state Sent: stored, and kept until the log has shown it here.
+ * @property {'pending' | 'sent' | 'failed'} state Sent: stored, and kept until the log has shown it here. Failed and not rejected:
+ *   the conversation's queue is paused until somebody retries or discards it, or the connection comes back.
  * @property {string} reason Why it failed.
  * @property {boolean} isRejected Decided: this id is not stored and never will be. A new try needs a new id.
  * @property {number} order
@@ -65,11 +66,6 @@ export class Outbox {
   /** What waits in a conversation, oldest first. @param {string} conversationId @returns {readonly OutboxItem[]} */
   items(conversationId) {
     return this.#queues.get(conversationId)?.items ?? [];
-  }
-
-  /** What holds a conversation's queue up until somebody retries or discards it. @param {string} conversationId */
-  obstacle(conversationId) {
-    return this.items(conversationId).find(({ state, isRejected }) => state === 'failed' && !isRejected) ?? null;
   }
 
   /** How many wait in all conversations. */

@@ -167,6 +167,14 @@ test('answers from before a fresh start are dropped', async () => {
   assert.equal(history.isLoadingOlder, false);
 });
 
+test('a page that was asked for while the window is opened anew is not added to the new one', async () => {
+  const { history } = await opened(200);
+  await history.open(20);
+  await Promise.all([history.open(), history.loadNewer(), history.loadOlder()]);
+  assert.deepEqual([...seqs(history), history.items.length], [151, 200, 50]);
+  assert.deepEqual([history.isLoadingOlder, history.isLoadingNewer], [false, false]);
+});
+
 test('a refusal is said, and when the conversation is announced it is tried again', async () => {
   const { gateway, history } = await opened(5);
   gateway.handlers.listMessages = () => {
