@@ -1,4 +1,4 @@
--- Generated from migrations/sqlite (version 1). Do not edit.
+-- Generated from migrations/sqlite (version 2). Do not edit.
 
 CREATE TABLE log (
     id                   INTEGER PRIMARY KEY,
@@ -35,7 +35,7 @@ CREATE TABLE message_state (
     conversation_id BLOB    NOT NULL,
     message_seq     INTEGER NOT NULL,
     edit_seq        INTEGER,
-    delete_seq      INTEGER,
+    delete_seq      INTEGER, pin_seq INTEGER,
     PRIMARY KEY (conversation_id, message_seq)
 ) STRICT, WITHOUT ROWID;
 
@@ -43,6 +43,18 @@ CREATE TABLE position (
     conversation_id BLOB    NOT NULL,
     user_id         TEXT    NOT NULL,
     read_seq        INTEGER NOT NULL,
-    read_message_no INTEGER NOT NULL,
+    read_message_no INTEGER NOT NULL, delivered_seq INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (conversation_id, user_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX message_state_by_pin ON message_state (conversation_id, pin_seq) WHERE pin_seq IS NOT NULL;
+
+CREATE TABLE message_reaction (
+    conversation_id BLOB    NOT NULL,
+    message_seq     INTEGER NOT NULL,
+    emoji           TEXT    NOT NULL,
+    user_id         TEXT    NOT NULL,
+    -- The entry that gave it: the oldest kind is shown first.
+    reaction_seq    INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, message_seq, emoji, user_id)
 ) STRICT, WITHOUT ROWID;

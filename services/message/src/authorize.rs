@@ -3,7 +3,8 @@
 //! Rules
 //! - An answer counts from when it was *asked*, and serves for [`FRESH`]: so a removal stops a user within that time.
 //! - Refusals are not kept: who has just been added is not refused by an old answer.
-//! - One question at a time per (conversation, user); who needs the answer waits for the same one.
+//! - One question at a time per (conversation, user); who needs the answer waits for the same one. Lists of many ask about
+//!   all whose answer is not fresh in one call, beside these.
 //! - When the conversation service does not answer, members known go on for the grace time, and nobody else.
 
 use std::collections::HashMap;
@@ -20,10 +21,13 @@ use viberchat_kit::id::{ConversationId, UserId};
 use viberchat_kit::rpc::{Channel, with_deadline};
 use viberchat_kit::{fault, lifecycle};
 use viberchat_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
-use viberchat_proto::conversation::v1::{AuthorizeMemberRequest, AuthorizeMemberResponse};
+use viberchat_proto::conversation::v1::{
+    AuthorizeMemberRequest, AuthorizeMemberResponse, BatchAuthorizeMembersRequest,
+};
 
 use crate::convert;
 use crate::domain::membership::{Role, Standing};
+use crate::domain::visibility::{History, View};
 use crate::error;
 use crate::metrics::AuthorizeMetrics;
 
@@ -38,7 +42,11 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// After a question without an answer, old answers serve for this long before the next one is waited for.
 const GRACE_STEP: Duration = Duration::from_millis(500);
 
-type Key = (ConversationId, UserId);
+/// Pairs that one question may name.
+const PAIRS_MAX: usize = 200;
+
+/// Whom a question is about.
+pub(crate) type Key = (ConversationId, UserId);
 type Asking = Shared<BoxFuture<'static, Result<Known>>>;
 
 /// What a user may do, for now.
@@ -81,6 +89,12 @@ struct Known {
 impl Known {
     fn is_member(&self) -> bool {
         self.standing.reader().is_ok()
+    }
+
+    /// If it is good enough.
+    fn answer(&self, need: Need) -> Option<Answer> {
+        let serves = self.asked_at.elapsed() < need.age_max && self.standing.version >= need.version_min;
+        serves.then(|| Answer { standing: self.standing.clone(), valid_until: self.asked_at + FRESH })
     }
 }
 
@@ -125,15 +139,12 @@ impl Authorizer {
     }
 
     fn usable(self: &Arc<Self>, key: &Key, known: &Known, need: Need) -> Option<Answer> {
-        let age = known.asked_at.elapsed();
-        if age >= need.age_max || known.standing.version < need.version_min {
-            return None;
-        }
-        if age >= REFRESH_AFTER {
+        let answer = known.answer(need)?;
+        if known.asked_at.elapsed() >= REFRESH_AFTER {
             // The task that asks goes on without us.
             drop(self.ask(key));
         }
-        Some(Answer { standing: known.standing.clone(), valid_until: known.asked_at + FRESH })
+        Some(answer)
     }
 
     /// What a user may do. A refusal is an answer too.
@@ -174,6 +185,85 @@ impl Authorizer {
             }
             Ok(_) => Err(error::membership_unavailable()),
             Err(failed) => old.as_ref().and_then(|known| self.in_grace(known, need)).ok_or(failed),
+        }
+    }
+
+    /// What users may do, in the order of the question. Asks about all whose answer is not fresh at once.
+    ///
+    /// # Errors
+    /// As [`Authorizer::answer`], for all of them.
+    pub(crate) async fn answers(&self, keys: &[Key], need: Need, deadline: Option<Instant>) -> Result<Vec<Answer>> {
+        let mut answers: Vec<Option<Answer>> = Vec::with_capacity(keys.len());
+        // Those to ask about, with what was known of them.
+        let mut unknown: Vec<(usize, Option<Known>)> = Vec::new();
+        for (index, key) in keys.iter().enumerate() {
+            let old = self.known.get(key).await;
+            let answer = old.as_ref().and_then(|known| known.answer(need).or_else(|| self.in_grace(known, need)));
+            if answer.is_none() {
+                unknown.push((index, old));
+            }
+            answers.push(answer);
+        }
+        for chunk in unknown.chunks(PAIRS_MAX) {
+            let asked: Vec<&Key> = chunk.iter().map(|(index, _)| &keys[*index]).collect();
+            let may_grace = |(_, old): &(usize, Option<Known>)| old.as_ref().is_some_and(|k| self.may_grace(k, need));
+            let timeout = if chunk.iter().all(may_grace) { PATIENCE } else { QUESTION_TIMEOUT };
+            let until = deadline.into_iter().chain([Instant::now() + timeout]).min();
+            match self.question_of_many(&asked, until).await {
+                Ok(known) => {
+                    for ((index, _), known) in chunk.iter().zip(known) {
+                        answers[*index] = known.answer(Need { age_max: QUESTION_TIMEOUT, ..need });
+                    }
+                }
+                Err(failed) => {
+                    for (index, old) in chunk {
+                        let old = old.as_ref().and_then(|known| self.in_grace(known, need));
+                        answers[*index] = Some(old.ok_or_else(|| failed.clone())?);
+                    }
+                }
+            }
+        }
+        answers.into_iter().map(|answer| answer.ok_or_else(error::membership_unavailable)).collect()
+    }
+
+    /// Cancel safe: what is not remembered is asked again.
+    async fn question_of_many(&self, keys: &[&Key], until: Option<Instant>) -> Result<Vec<Known>> {
+        self.metrics.questions.inc();
+        let asked_at = Instant::now();
+        let until = until.unwrap_or(asked_at + QUESTION_TIMEOUT);
+        let requests = keys.iter().map(|key| request(key)).collect();
+        let timeout = until.saturating_duration_since(asked_at);
+        let request = with_deadline(Request::new(BatchAuthorizeMembersRequest { requests }), timeout);
+        let mut client = self.client.clone();
+        let answered = tokio::time::timeout_at(until, client.batch_authorize_members(request)).await;
+        let responses = match answered {
+            Ok(Ok(answer)) if answer.get_ref().responses.len() == keys.len() => answer.into_inner().responses,
+            Ok(Ok(_)) => return Err(Error::internal("answers about members do not match the questions")),
+            Ok(Err(status)) => return Err(self.unanswered(&Error::from_status(&status))),
+            Err(_) => return Err(self.unanswered(&error::too_late())),
+        };
+        *self.unanswered.lock() = None;
+        let mut all = Vec::with_capacity(keys.len());
+        for (key, response) in keys.iter().zip(&responses) {
+            let known = Known { standing: Arc::new(standing(response)), asked_at };
+            self.remember(key, &known).await;
+            all.push(known);
+        }
+        Ok(all)
+    }
+
+    fn unanswered(&self, failed: &Error) -> Error {
+        tracing::warn!(reason = %failed.reason, "no answer from the conversation service");
+        *self.unanswered.lock() = Some(Instant::now());
+        error::membership_unavailable().with_outcome(Outcome::NotAttempted)
+    }
+
+    async fn remember(&self, key: &Key, known: &Known) {
+        if known.is_member() {
+            self.known.insert(key.clone(), known.clone()).await;
+        } else {
+            // A former member's old answer is no grace for them.
+            self.known.invalidate(key).await;
         }
     }
 
@@ -228,10 +318,7 @@ async fn question(authorizer: Arc<Authorizer>, key: Key) -> Result<Known> {
     let guard = Forget { authorizer: &authorizer, key: &key };
     authorizer.metrics.questions.inc();
     let asked_at = Instant::now();
-    let (conversation_id, user) = &key;
-    let request =
-        AuthorizeMemberRequest { conversation_id: conversation_id.to_string(), user_id: user.as_str().to_owned() };
-    let request = with_deadline(Request::new(request), QUESTION_TIMEOUT);
+    let request = with_deadline(Request::new(request(&key)), QUESTION_TIMEOUT);
     let mut client = authorizer.client.clone();
     // The server ends the call at the deadline; a network may lose even that.
     let answered = tokio::time::timeout(QUESTION_TIMEOUT, client.authorize_member(request)).await;
@@ -244,17 +331,19 @@ async fn question(authorizer: Arc<Authorizer>, key: Key) -> Result<Known> {
         Ok(Err(status)) => Err(Error::from_status(&status)),
         Err(_) => Err(Error::new(Reason::DeadlineExceeded, "the conversation service did not answer")),
     };
-    match &known {
-        Ok(known) if known.is_member() => authorizer.known.insert(key.clone(), known.clone()).await,
-        // A former member's old answer is no grace for them.
-        Ok(_) => authorizer.known.invalidate(&key).await,
-        Err(failed) => {
-            tracing::warn!(reason = %failed.reason, "no answer from the conversation service");
-            *authorizer.unanswered.lock() = Some(Instant::now());
+    let known = match known {
+        Ok(known) => {
+            authorizer.remember(&key, &known).await;
+            Ok(known)
         }
-    }
+        Err(failed) => Err(authorizer.unanswered(&failed)),
+    };
     drop(guard);
-    known.map_err(|_| error::membership_unavailable().with_outcome(Outcome::NotAttempted))
+    known
+}
+
+fn request((conversation_id, user): &Key) -> AuthorizeMemberRequest {
+    AuthorizeMemberRequest { conversation_id: conversation_id.to_string(), user_id: user.as_str().to_owned() }
 }
 
 /// Takes a question off the list, also if its task is cut off.
@@ -270,7 +359,15 @@ impl Drop for Forget<'_> {
 }
 
 fn standing(response: &AuthorizeMemberResponse) -> Standing {
-    let standing = convert::standing(response);
+    let mut standing = convert::standing(response);
+    // Mutant `hidden_history_served`: whoever is a member sees everything.
+    if fault::mutant("hidden_history_served") {
+        standing.view = View::of(History::Shared, &[], 0);
+    }
+    // Mutant `block_ignored`: a block stops nothing.
+    if fault::mutant("block_ignored") {
+        standing.blocked = false;
+    }
     // Mutant `removed_member_served`: who was a member once stays one.
     if fault::mutant("removed_member_served") && standing.role.is_none() && standing.was_member {
         return Standing { role: Some(Role::Member), joined: true, ..standing };

@@ -112,8 +112,7 @@ impl Contents {
         let key = (conversation_id, position.user.clone());
         let room = self.positions.len() < POSITIONS_MAX;
         match self.positions.get_mut(&key) {
-            Some(known) if known.read_seq < position.read_seq => *known = position.clone(),
-            Some(_) => {}
+            Some(known) => drop(known.advance(position)),
             None if room => drop(self.positions.insert(key, position.clone())),
             None => {}
         }

@@ -12,9 +12,11 @@ use viberchat_proto::message::v1 as proto;
 use viberchat_proto::types::v1 as types;
 
 pub(crate) use self::body::{decode_body, encode_body, entry, message, step, system_body};
-pub(crate) use self::view::{Viewer, entry_to_proto, message_to_proto, position_to_proto};
+pub(crate) use self::view::{Viewer, entry_to_proto, hidden_to_proto, message_to_proto, position_to_proto};
+use crate::domain::content::{Metadata, check_emoji, check_mentions, check_metadata};
 use crate::domain::entry::Door;
 use crate::domain::membership::{ConversationKind, Role, Standing};
+use crate::domain::visibility::{History, Span, View};
 
 fn field<T>(name: &'static str, parsed: std::result::Result<T, InvalidId>) -> Result<T> {
     parsed.map_err(|invalid| Error::invalid_argument(name, invalid.to_string()))
@@ -38,6 +40,32 @@ pub(crate) fn request_id(name: &'static str, text: &str) -> Result<RequestId> {
 /// A user id in the field `name`.
 pub(crate) fn user_id(name: &'static str, text: &str) -> Result<UserId> {
     field(name, UserId::parse(text))
+}
+
+/// `reply_to_message_id`; empty is none.
+pub(crate) fn reply_to(text: &str) -> Result<Option<MessageId>> {
+    if text.is_empty() { Ok(None) } else { field("reply_to_message_id", MessageId::parse(text)).map(Some) }
+}
+
+/// `mentioned_user_ids`.
+pub(crate) fn mentions(texts: &[String]) -> Result<Vec<UserId>> {
+    const NAME: &str = "mentioned_user_ids";
+    let users = texts.iter().map(|text| user_id(NAME, text)).collect::<Result<Vec<_>>>()?;
+    check_mentions(&users).map_err(|invalid| Error::invalid_argument(NAME, invalid.to_string()))?;
+    Ok(users)
+}
+
+/// `metadata`; absent is none.
+pub(crate) fn metadata(metadata: Option<types::Metadata>) -> Result<Metadata> {
+    let entries = metadata.map(|metadata| metadata.entries).unwrap_or_default();
+    check_metadata(&entries).map_err(|invalid| Error::invalid_argument("metadata", invalid.to_string()))?;
+    Ok(entries)
+}
+
+/// `emoji`.
+pub(crate) fn emoji(text: String) -> Result<String> {
+    check_emoji(&text).map_err(|invalid| Error::invalid_argument("emoji", invalid.to_string()))?;
+    Ok(text)
 }
 
 /// The way by which a write came; numbers of later releases are not said.
@@ -76,6 +104,22 @@ fn role_to_proto(role: Role) -> types::Role {
     }
 }
 
+fn history(history: types::HistoryVisibility) -> Option<History> {
+    match history {
+        types::HistoryVisibility::Unspecified => None,
+        types::HistoryVisibility::Shared => Some(History::Shared),
+        types::HistoryVisibility::SinceJoining => Some(History::SinceJoining),
+    }
+}
+
+fn history_to_proto(history: Option<History>) -> types::HistoryVisibility {
+    match history {
+        None => types::HistoryVisibility::Unspecified,
+        Some(History::Shared) => types::HistoryVisibility::Shared,
+        Some(History::SinceJoining) => types::HistoryVisibility::SinceJoining,
+    }
+}
+
 /// What the conversation service says about a user.
 pub(crate) fn standing(response: &conversation::AuthorizeMemberResponse) -> Standing {
     let kind = match response.kind() {
@@ -83,6 +127,8 @@ pub(crate) fn standing(response: &conversation::AuthorizeMemberResponse) -> Stan
         types::ConversationKind::Direct => Some(ConversationKind::Direct),
         types::ConversationKind::Group => Some(ConversationKind::Group),
     };
+    let spans = response.spans.iter().map(|span| Span { from_seq: span.from_seq, to_seq: span.to_seq });
+    let spans: Vec<Span> = spans.collect();
     let open_span = response.spans.last().is_some_and(|span| span.to_seq == 0);
     Standing {
         version: response.conversation_version,
@@ -90,8 +136,12 @@ pub(crate) fn standing(response: &conversation::AuthorizeMemberResponse) -> Stan
         role: role(response.role()),
         // A direct makes no entries of joining.
         joined: open_span || kind == Some(ConversationKind::Direct),
+        joined_seq: spans.last().filter(|span| span.to_seq == 0).map_or(0, |span| span.from_seq),
         was_member: !response.spans.is_empty(),
         peer_gone: response.peer_state() == conversation::PeerState::Gone,
+        blocked: response.blocked,
+        member_count: response.member_count,
+        view: View::of(history(response.history()).unwrap_or_default(), &spans, response.cleared_seq),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use viberchat_kit::error::{Error, Outcome, Reason};
 
+use crate::domain::content::{PINS_MAX, REACTION_KINDS_MAX};
 use crate::domain::rules::Refusal;
 use crate::domain::text::InvalidText;
 use crate::store::StoreError;
@@ -29,9 +30,21 @@ fn of_refusal(refusal: Refusal) -> Error {
             Error::new(Reason::MembershipPending, "the log does not have the entry of joining yet")
         }
         Refusal::PeerGone => Error::new(Reason::PeerGone, "the other user is gone"),
+        Refusal::Blocked => Error::new(Reason::Blocked, "one of the two has blocked the other"),
+        Refusal::RoleRequired => Error::new(Reason::RoleRequired, "only admins and owners pin in a group"),
         Refusal::MessageNotFound => message_not_found(),
         Refusal::NotOwnMessage => Error::new(Reason::PermissionDenied, "it is another user's message"),
         Refusal::AlreadyDeleted => Error::new(Reason::AlreadyDeleted, "the message was deleted"),
+        Refusal::ReplyNotFound => message_not_found().with_field("reply_to_message_id", "names no message"),
+        Refusal::ReplyDeleted => Error::new(Reason::AlreadyDeleted, "the message to answer was deleted")
+            .with_field("reply_to_message_id", "names a deleted message"),
+        Refusal::MentionNotMember => Error::invalid_argument("mentioned_user_ids", "names somebody who is no member"),
+        Refusal::TooManyReactions => {
+            Error::new(Reason::LimitExceeded, format!("a message has at most {REACTION_KINDS_MAX} different reactions"))
+        }
+        Refusal::TooManyPins => {
+            Error::new(Reason::LimitExceeded, format!("a conversation has at most {PINS_MAX} pinned messages"))
+        }
         Refusal::KeyReused => {
             Error::new(Reason::IdempotencyKeyReused, "the request id was used before, with another body")
         }
@@ -43,6 +56,11 @@ fn of_refusal(refusal: Refusal) -> Error {
 /// There is no such message in the conversation.
 pub(crate) fn message_not_found() -> Error {
     Error::new(Reason::MessageNotFound, "there is no such message")
+}
+
+/// A place that is not there yet.
+pub(crate) fn past_head(field: &str, head: u64) -> Error {
+    Error::invalid_argument(field, format!("is past the head, which is {head}"))
 }
 
 /// A text that is none.

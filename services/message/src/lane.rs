@@ -62,7 +62,7 @@ pub(crate) struct Request {
     pub(crate) link: Option<Link>,
 }
 
-/// A write that is in the log.
+/// How a write ended that was not refused.
 #[derive(Clone, Debug)]
 pub(crate) enum Stored {
     /// By this attempt.
@@ -79,12 +79,15 @@ pub(crate) enum Stored {
         /// By an earlier call. Not so if it is this call's own append, whose outcome had to be found out.
         duplicate: bool,
     },
+    /// Nothing was stored: what was wanted holds already.
+    Unchanged,
 }
 
 impl Stored {
-    /// Its place.
+    /// Its place; 0 if there is none.
     pub(crate) fn seq(&self) -> u64 {
         match self {
+            Self::Unchanged => 0,
             Self::Appended { entry, .. } => entry.seq,
             Self::Before { seq, .. } => *seq,
         }
@@ -94,6 +97,7 @@ impl Stored {
     pub(crate) fn is_duplicate(&self) -> bool {
         match self {
             Self::Appended { duplicate, .. } | Self::Before { duplicate, .. } => *duplicate,
+            Self::Unchanged => false,
         }
     }
 }

@@ -1,21 +1,28 @@
 //! The gRPC face: delegation only. One file per RPC: decode, authorize, act, encode.
 //!
 //! [`METHODS`] says whom each RPC takes; `viberchat_kit::auth` refuses everybody else before a handler runs. `write` has
-//! what all writes to the log share, `read` what all reads do.
+//! what all writes to the log share, `message_write` those to a message, `read` what all reads do.
 
+mod add_reaction;
 mod append_system_entry;
 mod batch_get_heads;
 mod delete_message;
 mod edit_message;
 mod get_message;
 mod list_messages;
+mod list_pinned_messages;
 mod list_positions;
+mod mark_delivered;
 mod mark_read;
+mod message_write;
+mod pin_message;
 mod read;
 mod read_log;
+mod remove_reaction;
 mod send_message;
 mod send_messages;
 mod subscribe;
+mod unpin_message;
 mod write;
 
 use std::sync::Arc;
@@ -45,11 +52,17 @@ pub const METHODS: &[MethodRule] = &[
     MethodRule::streaming(path!("SendMessages"), Access::USERS),
     MethodRule::unary(path!("EditMessage"), Access::USERS),
     MethodRule::unary(path!("DeleteMessage"), Access::USERS),
+    MethodRule::unary(path!("AddReaction"), Access::USERS),
+    MethodRule::unary(path!("RemoveReaction"), Access::USERS),
+    MethodRule::unary(path!("PinMessage"), Access::USERS),
+    MethodRule::unary(path!("UnpinMessage"), Access::USERS),
+    MethodRule::unary(path!("ListPinnedMessages"), Access::USERS),
     MethodRule::unary(path!("GetMessage"), Access::USERS),
     MethodRule::unary(path!("ListMessages"), Access::USERS),
     MethodRule::unary(path!("ReadLog"), Access::USERS),
     MethodRule::unary(path!("BatchGetHeads"), Access::USERS),
     MethodRule::unary(path!("MarkRead"), Access::USERS),
+    MethodRule::unary(path!("MarkDelivered"), Access::USERS),
     MethodRule::unary(path!("ListPositions"), Access::USERS),
     MethodRule::streaming(path!("Subscribe"), Access::users_or_service(Scope::Relay)),
     MethodRule::unary(path!("AppendSystemEntry"), Access::service(Scope::Relay)),
@@ -116,6 +129,41 @@ impl MessageService for MessageRpc {
         unary!(self, request, delete_message)
     }
 
+    async fn add_reaction(
+        &self,
+        request: Request<proto::AddReactionRequest>,
+    ) -> std::result::Result<Response<proto::AddReactionResponse>, Status> {
+        unary!(self, request, add_reaction)
+    }
+
+    async fn remove_reaction(
+        &self,
+        request: Request<proto::RemoveReactionRequest>,
+    ) -> std::result::Result<Response<proto::RemoveReactionResponse>, Status> {
+        unary!(self, request, remove_reaction)
+    }
+
+    async fn pin_message(
+        &self,
+        request: Request<proto::PinMessageRequest>,
+    ) -> std::result::Result<Response<proto::PinMessageResponse>, Status> {
+        unary!(self, request, pin_message)
+    }
+
+    async fn unpin_message(
+        &self,
+        request: Request<proto::UnpinMessageRequest>,
+    ) -> std::result::Result<Response<proto::UnpinMessageResponse>, Status> {
+        unary!(self, request, unpin_message)
+    }
+
+    async fn list_pinned_messages(
+        &self,
+        request: Request<proto::ListPinnedMessagesRequest>,
+    ) -> std::result::Result<Response<proto::ListPinnedMessagesResponse>, Status> {
+        unary!(self, request, list_pinned_messages)
+    }
+
     async fn get_message(
         &self,
         request: Request<proto::GetMessageRequest>,
@@ -149,6 +197,13 @@ impl MessageService for MessageRpc {
         request: Request<proto::MarkReadRequest>,
     ) -> std::result::Result<Response<proto::MarkReadResponse>, Status> {
         unary!(self, request, mark_read)
+    }
+
+    async fn mark_delivered(
+        &self,
+        request: Request<proto::MarkDeliveredRequest>,
+    ) -> std::result::Result<Response<proto::MarkDeliveredResponse>, Status> {
+        unary!(self, request, mark_delivered)
     }
 
     async fn list_positions(

@@ -6,7 +6,9 @@
 //! - `Ok(Appended)` means durable, and seen by every read that begins later, through any handle.
 //! - An append's entries, their ids, the state that they change and the positions that they move become visible at once.
 //! - Each answer is one snapshot: rows and head belong together.
-//! - Positions keep their maximum, whoever writes last.
+//! - Positions keep their maximum, whoever writes last, each of their numbers by itself; what is read is delivered.
+//! - A user has given a reaction to a message once or not at all, and a message is pinned once or not at all: a change that
+//!   repeats what holds changes nothing. A deletion takes both away, and nothing brings them back.
 //! - After an erasure no read returns the text. On disk it is gone within [`ERASED_ON_DISK_WITHIN`].
 //!
 //! What the store does not do: it decides no rules. Its unique ids are a second net under the service's decision.
@@ -24,7 +26,8 @@ use viberchat_kit::id::{ConversationId, RequestId, UserId};
 use crate::domain::dedup::{Fingerprint, Found, WriteId};
 use crate::domain::entry::Kind;
 use crate::domain::head::Head;
-use crate::domain::position::Position;
+use crate::domain::message::ReactionCount;
+use crate::domain::position::{Mark, Position};
 
 /// Until then an erased text may still lie in the engine's files.
 pub(crate) const ERASED_ON_DISK_WITHIN: Duration = Duration::from_secs(60);
@@ -53,7 +56,7 @@ pub(crate) struct Record {
     pub(crate) head: Head,
     /// The kind of `body`.
     pub(crate) kind: Kind,
-    /// Edits and deletions: the place of their message.
+    /// The place of the message that it is about, if that is another one.
     pub(crate) target_seq: Option<u64>,
     /// Who caused it.
     pub(crate) actor: UserId,
@@ -76,6 +79,32 @@ pub(crate) struct MessageRecord {
     pub(crate) edit: Option<(Timestamp, Vec<u8>)>,
     /// When it was deleted.
     pub(crate) delete_time: Option<Timestamp>,
+    /// Its pin.
+    pub(crate) pin: Option<Pin>,
+    /// The oldest kind first: the one whose oldest reaction is the oldest.
+    pub(crate) reactions: Vec<ReactionCount>,
+}
+
+/// The pin of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pin {
+    /// The entry that pinned it.
+    pub(crate) seq: u64,
+    /// When.
+    pub(crate) time: Timestamp,
+    /// Who.
+    pub(crate) user: UserId,
+}
+
+/// A reaction of a user to a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReactionKey {
+    /// The message.
+    pub(crate) message_seq: u64,
+    /// The reaction.
+    pub(crate) emoji: String,
+    /// The user.
+    pub(crate) user: UserId,
 }
 
 /// Entries to append to one log.
@@ -105,7 +134,8 @@ pub(crate) enum StateChange {
         /// The edit.
         edit_seq: u64,
     },
-    /// It is deleted by the entry at `delete_seq`. Its body and those of all its edits are overwritten.
+    /// It is deleted by the entry at `delete_seq`. Its body and those of all its edits are overwritten, its reactions and its
+    /// pin are gone.
     Delete {
         /// The message.
         message_seq: u64,
@@ -115,6 +145,34 @@ pub(crate) enum StateChange {
         message_body: Vec<u8>,
         /// What is left of each edit. No longer than it was.
         edit_body: Vec<u8>,
+    },
+    /// The entry at `seq` gave this reaction.
+    React {
+        /// The reaction.
+        key: ReactionKey,
+        /// The entry.
+        seq: u64,
+    },
+    /// The entry at `seq` took this reaction back.
+    Unreact {
+        /// The reaction.
+        key: ReactionKey,
+        /// The entry.
+        seq: u64,
+    },
+    /// The entry at `seq` pinned the message.
+    Pin {
+        /// The message.
+        message_seq: u64,
+        /// The entry.
+        seq: u64,
+    },
+    /// The entry at `seq` took the pin away.
+    Unpin {
+        /// The message.
+        message_seq: u64,
+        /// The entry.
+        seq: u64,
     },
 }
 
@@ -168,8 +226,10 @@ pub(crate) struct Overview {
     pub(crate) head: Head,
     /// The last message, deleted ones included.
     pub(crate) last_message: Option<MessageRecord>,
-    /// The user's read position, or zero.
+    /// The user's position, or zero.
     pub(crate) position: Position,
+    /// Messages up to the read position, or up to the place that the question names, whichever is further.
+    pub(crate) passed_message_no: u64,
 }
 
 /// How moving a position ended.
@@ -238,29 +298,61 @@ pub(crate) trait Store: Send + Sync {
     /// The last `entries` entries.
     fn tail(&self, conversation_id: ConversationId, entries: usize) -> BoxFuture<'_, Result<LogSlice>>;
 
-    /// A page of messages as they stand. A page may be short, even empty, with more to come: the work is bounded.
+    /// A page of messages as they stand, for `viewer`: their own reactions are marked. A page may be short, even empty, with more to come: the work is bounded.
     fn messages(
         &self,
         conversation_id: ConversationId,
+        viewer: UserId,
         range: MessageRange,
         limit: ReadLimit,
     ) -> BoxFuture<'_, Result<MessageSlice>>;
 
-    /// The messages at these places as they stand; places that hold something else are left out.
-    fn messages_at(&self, conversation_id: ConversationId, seqs: Vec<u64>) -> BoxFuture<'_, Result<MessageSlice>>;
+    /// The messages at these places as they stand; places that hold something else are left out. Without a viewer no
+    /// reaction is marked.
+    fn messages_at(
+        &self,
+        conversation_id: ConversationId,
+        viewer: Option<UserId>,
+        seqs: Vec<u64>,
+    ) -> BoxFuture<'_, Result<MessageSlice>>;
+
+    /// Pinned messages as they stand, the newest pin first, of those that were pinned before the entry at `before_seq`.
+    /// `searched_to` is the entry of the last one's pin.
+    fn pins(
+        &self,
+        conversation_id: ConversationId,
+        viewer: UserId,
+        before_seq: u64,
+        limit: ReadLimit,
+    ) -> BoxFuture<'_, Result<MessageSlice>>;
+
+    /// How many messages are pinned, with the head of the same snapshot.
+    fn pin_count(&self, conversation_id: ConversationId) -> BoxFuture<'_, Result<(Head, u64)>>;
+
+    /// Whether these reactions are given, in the order of the question, with the head of the same snapshot.
+    fn find_reactions(
+        &self,
+        conversation_id: ConversationId,
+        keys: Vec<ReactionKey>,
+    ) -> BoxFuture<'_, Result<(Head, Vec<bool>)>>;
 
     /// The heads, in the order of the question.
     fn heads(&self, conversation_ids: Vec<ConversationId>) -> BoxFuture<'_, Result<Vec<Head>>>;
 
-    /// What a user's list shows, in the order of the question.
-    fn overviews(&self, user: UserId, conversation_ids: Vec<ConversationId>) -> BoxFuture<'_, Result<Vec<Overview>>>;
+    /// What a user's list shows, in the order of the question. With each conversation comes a place up to which its messages
+    /// count as passed; past the head is the head.
+    fn overviews(
+        &self,
+        user: UserId,
+        conversations: Vec<(ConversationId, u64)>,
+    ) -> BoxFuture<'_, Result<Vec<Overview>>>;
 
-    /// Moves a position forward to `seq`, unless it stands there or further.
+    /// Moves a position forward, unless it stands there or further. What is read is delivered.
     fn set_position(
         &self,
         conversation_id: ConversationId,
         user: UserId,
-        seq: u64,
+        mark: Mark,
     ) -> BoxFuture<'_, Result<PositionSet>>;
 
     /// Positions by user id, after that of `after`.

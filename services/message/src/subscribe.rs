@@ -27,7 +27,7 @@ use viberchat_kit::error::{Error, Reason, Result};
 use viberchat_kit::id::ConversationId;
 use viberchat_kit::{fault, rpc};
 use viberchat_proto::message::v1::subscribe_response::Push;
-use viberchat_proto::message::v1::{SubscribeHeartbeat, SubscribeRequest, SubscribeResponse, Unsubscribed};
+use viberchat_proto::message::v1::{LogEntry, SubscribeHeartbeat, SubscribeRequest, SubscribeResponse, Unsubscribed};
 
 use self::check::{CHECK_INTERVAL, Checked};
 use self::follow::{Follow, Heard};
@@ -199,7 +199,31 @@ impl Subscription {
             let error = not_found();
             return Some(self.end(entry.conversation_id, &error));
         }
+        if follow.hides(entry) {
+            return Some(Push::Entry(convert::hidden_to_proto(entry.conversation_id, entry.seq, &entry.as_head())));
+        }
         Some(Push::Entry(convert::entry_to_proto(entry, &follow.viewer)))
+    }
+
+    /// The next entry of a page. A run of hidden ones is one push.
+    fn pass_on_of_page(&mut self, entry: Entry, following: &mut VecDeque<Entry>) -> Option<Push> {
+        let conversation_id = entry.conversation_id;
+        let follow = self.follows.get_mut(&conversation_id)?;
+        if !follow.fill(entry.seq) {
+            return None;
+        }
+        let from_seq = entry.seq;
+        let mut last = entry;
+        while follow.hides(&last)
+            && let Some(next) = following.pop_front_if(|next| follow.hides(next) && next.seq == last.seq + 1)
+        {
+            follow.fill(next.seq);
+            last = next;
+        }
+        match self.pass_on(&last)? {
+            Push::Entry(pushed) if last.seq > from_seq => Some(Push::Entry(LogEntry { seq: from_seq, ..pushed })),
+            push => Some(push),
+        }
     }
 
     fn begin_fill(&mut self) {
@@ -239,16 +263,15 @@ impl Subscription {
     }
 
     fn next_of_page(&mut self) -> Option<Push> {
-        while let Some((conversation_id, entries, head)) = &mut self.page {
-            let (conversation_id, head) = (*conversation_id, *head);
+        while let Some((conversation_id, mut entries, head)) = self.page.take() {
             let Some(entry) = entries.pop_front() else {
-                self.page = None;
                 self.note(conversation_id, |follow| follow.filled(head));
                 return None;
             };
-            let is_next = self.follows.get_mut(&conversation_id).is_some_and(|follow| follow.fill(entry.seq));
-            if is_next && let Some(push) = self.pass_on(&entry) {
-                return Some(push);
+            let push = self.pass_on_of_page(entry, &mut entries);
+            self.page = Some((conversation_id, entries, head));
+            if push.is_some() {
+                return push;
             }
         }
         None
@@ -272,11 +295,20 @@ impl Subscription {
 impl Follow {
     /// Whether this entry removes its viewer, who has not come back since.
     fn is_removed_by(&self, entry: &Entry) -> bool {
-        let (Viewer::User(viewer), Body::System(SystemBody::MemberRemoved { user, .. })) = (&self.viewer, &entry.body)
-        else {
-            return false;
+        let (Viewer::User(viewer), Body::System(system)) = (&self.viewer, &entry.body) else { return false };
+        let is_gone = match system {
+            SystemBody::MemberRemoved { user, .. } => user == viewer,
+            SystemBody::Closed => true,
+            _ => false,
         };
-        user == viewer && entry.conversation_version > self.member_version && !fault::mutant("removed_member_served")
+        let member_version = self.standing.as_ref().map_or(0, |standing| standing.version);
+        is_gone && entry.conversation_version > member_version && !fault::mutant("removed_member_served")
+    }
+
+    /// Whether its viewer, who is still there, may not see this entry. Gateways see all, and ask for each of their users.
+    fn hides(&self, entry: &Entry) -> bool {
+        let view = self.standing.as_ref().map(|standing| &standing.view);
+        !self.is_removed_by(entry) && view.is_some_and(|view| !view.shows_entry(entry.seq, entry.body.target_seq()))
     }
 }
 

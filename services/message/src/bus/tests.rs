@@ -25,7 +25,7 @@ fn user(name: &str) -> UserId {
 }
 
 fn position(name: &str, read_seq: u64) -> Position {
-    Position { user: user(name), read_seq, read_message_no: read_seq }
+    Position::read(user(name), read_seq, read_seq)
 }
 
 #[tokio::test]

@@ -7,9 +7,10 @@ use viberchat_proto::message::v1 as proto;
 use viberchat_proto::message::v1::entry_body::Body as ProtoBody;
 use viberchat_proto::types::v1 as types;
 
-use super::{door, door_to_proto, role, role_to_proto, user_id};
+use super::{door, door_to_proto, history, history_to_proto, role, role_to_proto, user_id};
+use crate::domain::content::Metadata;
 use crate::domain::dedup::WriteId;
-use crate::domain::entry::{Body, Entry, MemberRole, MessageSent, RedactedKind, SystemBody};
+use crate::domain::entry::{Body, Entry, MemberRole, MessageSent, Reaction, RedactedKind, ReplyTo, SystemBody};
 use crate::domain::head::Step;
 use crate::domain::message::Message;
 use crate::store::{MessageRecord, Record, StoreError};
@@ -30,16 +31,36 @@ pub(crate) fn decode_body(bytes: &[u8]) -> std::result::Result<Body, StoreError>
         Some(ProtoBody::Message(sent)) => Body::Message(MessageSent {
             message_id: stored_id(&sent.message_id)?,
             door: door(sent.door()),
+            reply_to: reply_to(&sent)?,
+            mentions: stored_users(&sent.mentioned_user_ids)?,
+            metadata: sent.metadata.map(|metadata| metadata.entries).unwrap_or_default(),
             text: sent.text,
             acting_service: sent.acting_service,
         }),
         Some(ProtoBody::Edited(edited)) => Body::Edited {
             message_id: stored_id(&edited.message_id)?,
             message_seq: edited.message_seq,
+            mentions: stored_users(&edited.mentioned_user_ids)?,
             text: edited.text,
         },
         Some(ProtoBody::Deleted(deleted)) => {
             Body::Deleted { message_id: stored_id(&deleted.message_id)?, message_seq: deleted.message_seq }
+        }
+        Some(ProtoBody::ReactionAdded(added)) => Body::ReactionAdded(Reaction {
+            message_id: stored_id(&added.message_id)?,
+            message_seq: added.message_seq,
+            emoji: added.emoji,
+        }),
+        Some(ProtoBody::ReactionRemoved(removed)) => Body::ReactionRemoved(Reaction {
+            message_id: stored_id(&removed.message_id)?,
+            message_seq: removed.message_seq,
+            emoji: removed.emoji,
+        }),
+        Some(ProtoBody::Pinned(pinned)) => {
+            Body::Pinned { message_id: stored_id(&pinned.message_id)?, message_seq: pinned.message_seq }
+        }
+        Some(ProtoBody::Unpinned(unpinned)) => {
+            Body::Unpinned { message_id: stored_id(&unpinned.message_id)?, message_seq: unpinned.message_seq }
         }
         Some(ProtoBody::Redacted(_) | ProtoBody::Hidden(_)) => {
             return Err(corrupt("an entry that is never stored"));
@@ -56,6 +77,17 @@ fn stored_id(text: &str) -> std::result::Result<MessageId, StoreError> {
     MessageId::parse(text).map_err(|_| corrupt("a message id in an entry is none"))
 }
 
+fn stored_users(texts: &[String]) -> std::result::Result<Vec<UserId>, StoreError> {
+    texts.iter().map(|text| UserId::parse(text).map_err(|_| corrupt("a user id in an entry is none"))).collect()
+}
+
+fn reply_to(sent: &proto::MessageSent) -> std::result::Result<Option<ReplyTo>, StoreError> {
+    if sent.reply_to_message_id.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(ReplyTo { message_id: stored_id(&sent.reply_to_message_id)?, seq: sent.reply_to_seq }))
+}
+
 fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt(what.to_owned())
 }
@@ -67,9 +99,12 @@ fn corrupt(what: &str) -> StoreError {
 pub(crate) fn system_body(body: proto::EntryBody) -> Result<SystemBody> {
     match body.body {
         Some(ProtoBody::ConversationCreated(created)) => {
-            Ok(SystemBody::Created { name: created.name, members: members(&created.members)? })
+            let (history, members) = (history(created.history()), members(&created.members)?);
+            Ok(SystemBody::Created { name: created.name, members, history })
         }
         Some(ProtoBody::ConversationUpdated(updated)) => Ok(SystemBody::Updated {
+            history: history(updated.history()),
+            metadata: updated.metadata.map(|metadata| metadata.entries),
             name: updated.name,
             description: updated.description,
             avatar_url: updated.avatar_url,
@@ -85,6 +120,7 @@ pub(crate) fn system_body(body: proto::EntryBody) -> Result<SystemBody> {
             })
         }
         Some(ProtoBody::RoleChanged(changed)) => Ok(SystemBody::RoleChanged(member(&changed.user_id, changed.role())?)),
+        Some(ProtoBody::ConversationClosed(proto::ConversationClosed {})) => Ok(SystemBody::Closed),
         _ => Err(Error::invalid_argument("body", "is not a kind that the conversation service records")),
     }
 }
@@ -106,13 +142,40 @@ pub(super) fn body_to_proto(body: &Body) -> proto::EntryBody {
             text: sent.text.clone(),
             acting_service: sent.acting_service.clone(),
             door: door_to_proto(sent.door).into(),
+            reply_to_message_id: sent.reply_to.map(|reply_to| reply_to.message_id.to_string()).unwrap_or_default(),
+            reply_to_seq: sent.reply_to.map(|reply_to| reply_to.seq).unwrap_or_default(),
+            mentioned_user_ids: texts_of(&sent.mentions),
+            metadata: metadata_to_proto(&sent.metadata),
         })),
-        Body::Edited { message_id, message_seq, text } => Some(ProtoBody::Edited(proto::MessageEdited {
+        Body::Edited { message_id, message_seq, text, mentions } => Some(ProtoBody::Edited(proto::MessageEdited {
             message_id: message_id.to_string(),
             message_seq: *message_seq,
             text: text.clone(),
+            mentioned_user_ids: texts_of(mentions),
         })),
         Body::Deleted { message_id, message_seq } => Some(ProtoBody::Deleted(proto::MessageDeleted {
+            message_id: message_id.to_string(),
+            message_seq: *message_seq,
+        })),
+        Body::ReactionAdded(Reaction { message_id, message_seq, emoji }) => {
+            Some(ProtoBody::ReactionAdded(proto::ReactionAdded {
+                message_id: message_id.to_string(),
+                message_seq: *message_seq,
+                emoji: emoji.clone(),
+            }))
+        }
+        Body::ReactionRemoved(Reaction { message_id, message_seq, emoji }) => {
+            Some(ProtoBody::ReactionRemoved(proto::ReactionRemoved {
+                message_id: message_id.to_string(),
+                message_seq: *message_seq,
+                emoji: emoji.clone(),
+            }))
+        }
+        Body::Pinned { message_id, message_seq } => Some(ProtoBody::Pinned(proto::MessagePinned {
+            message_id: message_id.to_string(),
+            message_seq: *message_seq,
+        })),
+        Body::Unpinned { message_id, message_seq } => Some(ProtoBody::Unpinned(proto::MessageUnpinned {
             message_id: message_id.to_string(),
             message_seq: *message_seq,
         })),
@@ -133,15 +196,18 @@ pub(super) fn body_to_proto(body: &Body) -> proto::EntryBody {
 
 fn system_to_proto(system: &SystemBody) -> ProtoBody {
     match system {
-        SystemBody::Created { name, members } => ProtoBody::ConversationCreated(proto::ConversationCreated {
+        SystemBody::Created { name, members, history } => ProtoBody::ConversationCreated(proto::ConversationCreated {
             name: name.clone(),
             members: members.iter().map(member_to_proto).collect(),
+            history: history_to_proto(*history).into(),
         }),
-        SystemBody::Updated { name, description, avatar_url } => {
+        SystemBody::Updated { name, description, avatar_url, history, metadata } => {
             ProtoBody::ConversationUpdated(proto::ConversationUpdated {
                 name: name.clone(),
                 description: description.clone(),
                 avatar_url: avatar_url.clone(),
+                history: history_to_proto(*history).into(),
+                metadata: metadata.as_ref().map(|entries| types::Metadata { entries: entries.clone() }),
             })
         }
         SystemBody::MembersAdded(members) => {
@@ -156,7 +222,17 @@ fn system_to_proto(system: &SystemBody) -> ProtoBody {
             user_id: user.as_str().to_owned(),
             role: role_to_proto(*role).into(),
         }),
+        SystemBody::Closed => ProtoBody::ConversationClosed(proto::ConversationClosed {}),
     }
+}
+
+/// None at all is said by absence: a body has one encoding.
+pub(super) fn metadata_to_proto(metadata: &Metadata) -> Option<types::Metadata> {
+    (!metadata.is_empty()).then(|| types::Metadata { entries: metadata.clone() })
+}
+
+pub(super) fn texts_of(users: &[UserId]) -> Vec<String> {
+    users.iter().map(|user| user.as_str().to_owned()).collect()
 }
 
 fn member_to_proto(member: &MemberRole) -> types::MemberRole {
@@ -211,20 +287,20 @@ pub(crate) fn message(
     conversation_id: ConversationId,
     message: MessageRecord,
 ) -> std::result::Result<Message, StoreError> {
-    let MessageRecord { record, edit, delete_time } = message;
+    let MessageRecord { record, edit, delete_time, pin, reactions } = message;
     let Body::Message(mut sent) = decode_body(&record.body)? else {
         return Err(corrupt("a message's entry is something else"));
     };
     let mut edit_time = None;
     if let Some((time, body)) = edit {
-        let Body::Edited { text, .. } = decode_body(&body)? else {
+        let Body::Edited { text, mentions, .. } = decode_body(&body)? else {
             return Err(corrupt("an edit's entry is something else"));
         };
-        sent.text = text;
+        (sent.text, sent.mentions) = (text, mentions);
         edit_time = Some(time);
     }
     if delete_time.is_some() {
-        sent.text.clear();
+        sent = sent.erased();
     }
     Ok(Message {
         conversation_id,
@@ -236,5 +312,7 @@ pub(crate) fn message(
         sent,
         edit_time,
         delete_time,
+        pin: pin.map(|pin| (pin.time, pin.user)),
+        reactions,
     })
 }

@@ -3,10 +3,11 @@
 use viberchat_kit::id::{ConversationId, RequestId, UserId};
 use viberchat_proto::message::v1 as proto;
 
-use super::body::body_to_proto;
+use super::body::{body_to_proto, metadata_to_proto, texts_of};
 use super::door_to_proto;
 use crate::domain::entry::Entry;
-use crate::domain::message::Message;
+use crate::domain::head::Head;
+use crate::domain::message::{Message, ReactionCount};
 use crate::domain::position::Position;
 
 /// Who looks.
@@ -43,9 +44,30 @@ pub(crate) fn entry_to_proto(entry: &Entry, viewer: &Viewer) -> proto::LogEntry 
     }
 }
 
+/// What stands for the entries from `from_seq` up to `last`, which the reader may not see. It carries the running numbers
+/// of the last one, and nothing that tells what they are.
+pub(crate) fn hidden_to_proto(conversation_id: ConversationId, from_seq: u64, last: &Head) -> proto::LogEntry {
+    let hidden = proto::entry_body::Body::Hidden(proto::Hidden { to_seq: last.seq });
+    proto::LogEntry {
+        conversation_id: conversation_id.to_string(),
+        seq: from_seq,
+        message_no: last.message_no,
+        conversation_version: last.conversation_version,
+        body: Some(proto::EntryBody { body: Some(hidden) }),
+        ..proto::LogEntry::default()
+    }
+}
+
 /// A message.
 pub(crate) fn message_to_proto(message: Message, viewer: &Viewer) -> proto::Message {
     proto::Message {
+        mentioned_user_ids: texts_of(&message.sent.mentions),
+        metadata: metadata_to_proto(&message.sent.metadata),
+        reply_to_message_id: message.sent.reply_to.map(|reply_to| reply_to.message_id.to_string()).unwrap_or_default(),
+        reply_to_seq: message.sent.reply_to.map(|reply_to| reply_to.seq).unwrap_or_default(),
+        pin_time: message.pin.as_ref().map(|(time, _)| time.to_proto()),
+        pinned_by_user_id: message.pin.map(|(_, user)| user.as_str().to_owned()).unwrap_or_default(),
+        reactions: message.reactions.into_iter().map(reaction_to_proto).collect(),
         message_id: message.sent.message_id.to_string(),
         conversation_id: message.conversation_id.to_string(),
         seq: message.seq,
@@ -61,6 +83,11 @@ pub(crate) fn message_to_proto(message: Message, viewer: &Viewer) -> proto::Mess
     }
 }
 
+fn reaction_to_proto(reaction: ReactionCount) -> proto::Reaction {
+    let ReactionCount { emoji, count, reacted } = reaction;
+    proto::Reaction { emoji, count, reacted }
+}
+
 /// A position.
 pub(crate) fn position_to_proto(conversation_id: ConversationId, position: &Position) -> proto::Position {
     proto::Position {
@@ -68,5 +95,6 @@ pub(crate) fn position_to_proto(conversation_id: ConversationId, position: &Posi
         user_id: position.user.as_str().to_owned(),
         read_seq: position.read_seq,
         read_message_no: position.read_message_no,
+        delivered_seq: position.delivered_seq,
     }
 }

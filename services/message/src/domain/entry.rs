@@ -3,7 +3,10 @@
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, MessageId, RequestId, UserId};
 
+use super::content::Metadata;
+use super::head::Head;
 use super::membership::Role;
+use super::visibility::History;
 
 /// One place in the log of a conversation.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +29,19 @@ pub(crate) struct Entry {
     pub(crate) body: Body,
 }
 
+impl Entry {
+    /// The running numbers up to it. It does not know the last message.
+    pub(crate) fn as_head(&self) -> Head {
+        Head {
+            seq: self.seq,
+            message_no: self.message_no,
+            conversation_version: self.conversation_version,
+            time: Some(self.create_time),
+            ..Head::default()
+        }
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Body {
@@ -39,9 +55,29 @@ pub(crate) enum Body {
         message_seq: u64,
         /// The new text.
         text: String,
+        /// Whom it mentions now.
+        mentions: Vec<UserId>,
     },
     /// A message was deleted for everyone.
     Deleted {
+        /// The message.
+        message_id: MessageId,
+        /// Its place.
+        message_seq: u64,
+    },
+    /// Somebody reacted to a message.
+    ReactionAdded(Reaction),
+    /// Somebody took a reaction back.
+    ReactionRemoved(Reaction),
+    /// A message was pinned.
+    Pinned {
+        /// The message.
+        message_id: MessageId,
+        /// Its place.
+        message_seq: u64,
+    },
+    /// A message is pinned no more.
+    Unpinned {
         /// The message.
         message_id: MessageId,
         /// Its place.
@@ -73,6 +109,48 @@ pub(crate) struct MessageSent {
     pub(crate) acting_service: String,
     /// The way by which it came.
     pub(crate) door: Door,
+    /// The message that it answers.
+    pub(crate) reply_to: Option<ReplyTo>,
+    /// Whom it mentions, each once, in the order given.
+    pub(crate) mentions: Vec<UserId>,
+    /// What the host application keeps with it.
+    pub(crate) metadata: Metadata,
+}
+
+impl MessageSent {
+    /// Without what its sender said.
+    pub(crate) fn erased(&self) -> Self {
+        let Self { message_id, acting_service, door, reply_to, .. } = self;
+        Self {
+            message_id: *message_id,
+            text: String::new(),
+            acting_service: acting_service.clone(),
+            door: *door,
+            reply_to: *reply_to,
+            mentions: Vec::new(),
+            metadata: Metadata::new(),
+        }
+    }
+}
+
+/// The message that another one answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReplyTo {
+    /// The message.
+    pub(crate) message_id: MessageId,
+    /// Its place.
+    pub(crate) seq: u64,
+}
+
+/// A reaction of the entry's actor to a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reaction {
+    /// The message.
+    pub(crate) message_id: MessageId,
+    /// Its place.
+    pub(crate) message_seq: u64,
+    /// The reaction, as it was given.
+    pub(crate) emoji: String,
 }
 
 /// The way by which a write came in.
@@ -116,6 +194,8 @@ pub(crate) enum SystemBody {
         name: String,
         /// Its first members.
         members: Vec<MemberRole>,
+        /// What those who join later see; `None`: not said, which is everything.
+        history: Option<History>,
     },
     /// Fields changed; absent ones did not.
     Updated {
@@ -125,6 +205,10 @@ pub(crate) enum SystemBody {
         description: Option<String>,
         /// The new avatar.
         avatar_url: Option<String>,
+        /// What those who join later see.
+        history: Option<History>,
+        /// The new metadata, whole.
+        metadata: Option<Metadata>,
     },
     /// Members joined.
     MembersAdded(Vec<MemberRole>),
@@ -139,6 +223,8 @@ pub(crate) enum SystemBody {
     },
     /// A member has another role.
     RoleChanged(MemberRole),
+    /// The group was deleted. Nothing follows, and nobody is a member any more.
+    Closed,
 }
 
 impl SystemBody {
@@ -146,7 +232,7 @@ impl SystemBody {
     pub(crate) fn joined(&self) -> &[MemberRole] {
         match self {
             Self::Created { members, .. } | Self::MembersAdded(members) => members,
-            Self::Updated { .. } | Self::MemberRemoved { .. } | Self::RoleChanged(_) => &[],
+            Self::Updated { .. } | Self::MemberRemoved { .. } | Self::RoleChanged(_) | Self::Closed => &[],
         }
     }
 }
@@ -162,11 +248,16 @@ impl Kind {
     pub(crate) const EDITED: Self = Self(2);
     /// A deletion.
     pub(crate) const DELETED: Self = Self(3);
+    const REACTION_ADDED: Self = Self(4);
+    const REACTION_REMOVED: Self = Self(5);
+    const PINNED: Self = Self(6);
+    const UNPINNED: Self = Self(7);
     const CREATED: Self = Self(10);
     const UPDATED: Self = Self(11);
     const MEMBERS_ADDED: Self = Self(12);
     const MEMBER_REMOVED: Self = Self(13);
     const ROLE_CHANGED: Self = Self(14);
+    const CLOSED: Self = Self(15);
     /// Never stored: the kinds above stay.
     const NONE: Self = Self(0);
 }
@@ -178,30 +269,46 @@ impl Body {
             Self::Message(_) | Self::Redacted { kind: RedactedKind::Message, .. } => Kind::MESSAGE,
             Self::Edited { .. } | Self::Redacted { kind: RedactedKind::Edited, .. } => Kind::EDITED,
             Self::Deleted { .. } => Kind::DELETED,
+            Self::ReactionAdded(_) => Kind::REACTION_ADDED,
+            Self::ReactionRemoved(_) => Kind::REACTION_REMOVED,
+            Self::Pinned { .. } => Kind::PINNED,
+            Self::Unpinned { .. } => Kind::UNPINNED,
             Self::System(SystemBody::Created { .. }) => Kind::CREATED,
             Self::System(SystemBody::Updated { .. }) => Kind::UPDATED,
             Self::System(SystemBody::MembersAdded(_)) => Kind::MEMBERS_ADDED,
             Self::System(SystemBody::MemberRemoved { .. }) => Kind::MEMBER_REMOVED,
             Self::System(SystemBody::RoleChanged(_)) => Kind::ROLE_CHANGED,
+            Self::System(SystemBody::Closed) => Kind::CLOSED,
             Self::Unknown => Kind::NONE,
         }
     }
 
-    /// Edits and deletions: the place of their message.
+    /// The place of the message that it is about, if that is another one. A reply stands for itself.
     pub(crate) fn target_seq(&self) -> Option<u64> {
         match self {
-            Self::Edited { message_seq, .. } | Self::Deleted { message_seq, .. } => Some(*message_seq),
-            Self::Message(_) | Self::System(_) | Self::Redacted { .. } | Self::Unknown => None,
+            Self::Edited { message_seq, .. }
+            | Self::Deleted { message_seq, .. }
+            | Self::Pinned { message_seq, .. }
+            | Self::Unpinned { message_seq, .. }
+            | Self::ReactionAdded(Reaction { message_seq, .. })
+            | Self::ReactionRemoved(Reaction { message_seq, .. })
+            | Self::Redacted { kind: RedactedKind::Edited, message_seq, .. } => Some(*message_seq),
+            Self::Message(_) | Self::System(_) | Self::Redacted { kind: RedactedKind::Message, .. } | Self::Unknown => {
+                None
+            }
         }
     }
 
-    /// What is left once the text is erased. What has no text stays as it is.
+    /// What is left once the text is erased, and with it mentions and metadata. What has none stays as it is.
     pub(crate) fn erased(&self) -> Self {
         match self {
-            Self::Message(sent) => Self::Message(MessageSent { text: String::new(), ..sent.clone() }),
-            Self::Edited { message_id, message_seq, .. } => {
-                Self::Edited { message_id: *message_id, message_seq: *message_seq, text: String::new() }
-            }
+            Self::Message(sent) => Self::Message(sent.erased()),
+            Self::Edited { message_id, message_seq, .. } => Self::Edited {
+                message_id: *message_id,
+                message_seq: *message_seq,
+                text: String::new(),
+                mentions: Vec::new(),
+            },
             other => other.clone(),
         }
     }

@@ -51,6 +51,8 @@ pub(crate) struct LogState {
     pub(crate) window: Window,
     /// The changes of members near it.
     pub(crate) changes: Changes,
+    /// The group was deleted: nothing is appended any more.
+    pub(crate) closed: bool,
 }
 
 impl LogState {
@@ -60,6 +62,7 @@ impl LogState {
             head: below,
             window: Window::new(below.seq, memory.ids_max),
             changes: Changes::since(below.conversation_version, memory.changes_max),
+            closed: false,
         }
     }
 
@@ -71,6 +74,8 @@ impl LogState {
         }
         if let Some(system) = &step.system {
             self.changes.apply(step.head.conversation_version, system);
+            // Always the last entry, so whoever reads the end of a log meets it.
+            self.closed |= *system == SystemBody::Closed;
         }
         self.head = step.head;
     }

@@ -10,13 +10,14 @@ use viberchat_kit::id::UserId;
 
 use super::entry::SystemBody;
 use super::rules::Refusal;
+use super::visibility::View;
 
 /// What a member of a group may do. In a direct both are members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     /// Reads, sends, edits and deletes own messages.
     Member,
-    /// Also deletes others' messages.
+    /// Also pins, and deletes others' messages.
     Admin,
     /// Also changes roles.
     Owner,
@@ -42,13 +43,26 @@ pub(crate) struct Standing {
     pub(crate) role: Option<Role>,
     /// The present stay has begun in the log.
     pub(crate) joined: bool,
+    /// The entry with which it began; 0 in a direct.
+    pub(crate) joined_seq: u64,
     /// Has been a member before.
     pub(crate) was_member: bool,
     /// A direct without its other user.
     pub(crate) peer_gone: bool,
+    /// A direct in which one has blocked the other.
+    pub(crate) blocked: bool,
+    /// How many members there are.
+    pub(crate) member_count: u32,
+    /// What of the log the user sees.
+    pub(crate) view: View,
 }
 
 impl Standing {
+    /// Whether a log that ends at `head_seq` has the begin of the present stay.
+    pub(crate) fn has_joined_by(&self, head_seq: u64) -> bool {
+        self.joined_seq <= head_seq
+    }
+
     /// The role of one who may read now.
     pub(crate) fn reader(&self) -> Result<Role, Refusal> {
         match self.role {
@@ -117,7 +131,8 @@ pub(crate) fn roles_after(body: &SystemBody) -> Vec<(UserId, Option<Role>)> {
             std::iter::once((user.clone(), None)).chain(heir).collect()
         }
         SystemBody::RoleChanged(member) => vec![(member.user.clone(), Some(member.role))],
-        SystemBody::Updated { .. } => Vec::new(),
+        // Whoever asks after the members of a closed log has asked whether it is closed.
+        SystemBody::Updated { .. } | SystemBody::Closed => Vec::new(),
     }
 }
 

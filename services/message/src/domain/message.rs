@@ -20,12 +20,27 @@ pub(crate) struct Message {
     pub(crate) client_message_id: Option<RequestId>,
     /// When the log took it.
     pub(crate) create_time: Timestamp,
-    /// What was sent, with the present text; empty once deleted.
+    /// What was sent, with the present text and mentions; without either and without metadata once deleted.
     pub(crate) sent: MessageSent,
     /// When it was last edited.
     pub(crate) edit_time: Option<Timestamp>,
     /// When it was deleted.
     pub(crate) delete_time: Option<Timestamp>,
+    /// When it was pinned, and by whom.
+    pub(crate) pin: Option<(Timestamp, UserId)>,
+    /// The oldest kind first.
+    pub(crate) reactions: Vec<ReactionCount>,
+}
+
+/// One kind of reaction to a message, as one user sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReactionCount {
+    /// The reaction.
+    pub(crate) emoji: String,
+    /// How many gave it.
+    pub(crate) count: u32,
+    /// Whether the user did.
+    pub(crate) reacted: bool,
 }
 
 impl Message {
@@ -41,6 +56,8 @@ impl Message {
             sent: sent.clone(),
             edit_time: None,
             delete_time: None,
+            pin: None,
+            reactions: Vec::new(),
         }
     }
 }

@@ -3,16 +3,21 @@
 //!
 //! A [`Draft`] is a batch in the making. It knows the log up to the head and adds to it what was accepted so far. When
 //! the append's condition fails, the draft is thrown away and everything is decided again on the new head.
+//!
+//! Map: what may be proposed and how it may end here, `draft` the decision.
 
-use std::collections::HashMap;
+mod draft;
 
-use viberchat_kit::clock::Timestamp;
-use viberchat_kit::id::{ConversationId, Entropy, MessageId, UserId};
+use std::sync::Arc;
 
-use super::dedup::{Fingerprint, Found, WriteId};
-use super::entry::{Body, Door, Entry, MessageSent, SystemBody};
-use super::head::{Head, LogState, Step};
-use super::membership::{ConversationKind, Role, Standing, roles_after};
+use viberchat_kit::id::{MessageId, UserId};
+
+pub(crate) use self::draft::Draft;
+use super::content::{Metadata, metadata_bytes};
+use super::dedup::{Fingerprint, WriteId};
+use super::entry::{Body, Door, Entry, SystemBody};
+use super::head::{Head, Step};
+use super::membership::{Standing, roles_after};
 
 /// What a caller wants to append.
 #[derive(Clone, Debug)]
@@ -23,6 +28,8 @@ pub(crate) struct Proposal {
     pub(crate) id: Option<(WriteId, Fingerprint)>,
     /// What.
     pub(crate) intent: Intent,
+    /// What the conversation service says about those whom the intent mentions, in their order.
+    pub(crate) mentioned: Vec<Arc<Standing>>,
 }
 
 /// What a caller wants to append.
@@ -38,6 +45,12 @@ pub(crate) enum Intent {
         door: Door,
         /// Do not move the sender's read position.
         keep_read_position: bool,
+        /// The message that it answers.
+        reply_to: Option<MessageId>,
+        /// Whom it mentions.
+        mentions: Vec<UserId>,
+        /// What the host application keeps with it.
+        metadata: Metadata,
     },
     /// A new text for a message.
     Edit {
@@ -45,9 +58,35 @@ pub(crate) enum Intent {
         message_id: MessageId,
         /// The new text.
         text: String,
+        /// Whom it mentions from now on.
+        mentions: Vec<UserId>,
     },
     /// A message's end.
     Delete {
+        /// The message.
+        message_id: MessageId,
+    },
+    /// A reaction to a message.
+    React {
+        /// The message.
+        message_id: MessageId,
+        /// The reaction.
+        emoji: String,
+    },
+    /// A reaction's end.
+    Unreact {
+        /// The message.
+        message_id: MessageId,
+        /// The reaction.
+        emoji: String,
+    },
+    /// A message is to be pinned.
+    Pin {
+        /// The message.
+        message_id: MessageId,
+    },
+    /// A pin's end.
+    Unpin {
         /// The message.
         message_id: MessageId,
     },
@@ -61,35 +100,43 @@ pub(crate) enum Intent {
 }
 
 impl Intent {
-    /// Edits and deletions: the place of their message, as its id says. `None`: there is no such message.
-    pub(crate) fn target_seq(&self) -> Option<u64> {
+    /// The message that it is about, the one that it answers included.
+    pub(crate) fn target(&self) -> Option<MessageId> {
         match self {
-            Self::Edit { message_id, .. } | Self::Delete { message_id } => message_id.seq(),
-            Self::Send { .. } | Self::System { .. } => None,
+            Self::Send { reply_to, .. } => *reply_to,
+            Self::Edit { message_id, .. }
+            | Self::Delete { message_id }
+            | Self::React { message_id, .. }
+            | Self::Unreact { message_id, .. }
+            | Self::Pin { message_id }
+            | Self::Unpin { message_id } => Some(*message_id),
+            Self::System { .. } => None,
+        }
+    }
+
+    /// Whom it mentions.
+    pub(crate) fn mentions(&self) -> &[UserId] {
+        match self {
+            Self::Send { mentions, .. } | Self::Edit { mentions, .. } => mentions,
+            _ => &[],
         }
     }
 
     /// Bytes that it holds in memory while it waits, roughly; more than its entry will have.
     pub(crate) fn bytes(&self) -> usize {
         const OVERHEAD: usize = 1_024;
-        OVERHEAD
-            + match self {
-                Self::Send { text, .. } | Self::Edit { text, .. } => text.len(),
-                Self::Delete { .. } => 0,
-                Self::System { body, .. } => roles_after(body).len() * UserId::BYTES_MAX,
+        let mentions: usize = self.mentions().iter().map(|user| user.as_str().len()).sum();
+        let more = match self {
+            Self::Send { text, metadata, .. } => text.len() + metadata_bytes(metadata),
+            Self::Edit { text, .. } => text.len(),
+            Self::System { body: SystemBody::Updated { metadata: Some(metadata), .. }, .. } => metadata_bytes(metadata),
+            Self::System { body, .. } => roles_after(body).len() * UserId::BYTES_MAX,
+            Self::Delete { .. } | Self::React { .. } | Self::Unreact { .. } | Self::Pin { .. } | Self::Unpin { .. } => {
+                0
             }
+        };
+        OVERHEAD + mentions + more
     }
-}
-
-/// A message that an edit or a deletion is about, as it stands at the head.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    /// Its sender.
-    pub(crate) sender: UserId,
-    /// As it was sent.
-    pub(crate) sent: MessageSent,
-    /// It was deleted.
-    pub(crate) deleted: bool,
 }
 
 /// Why a write is refused at the head.
@@ -101,12 +148,26 @@ pub(crate) enum Refusal {
     MembershipPending,
     /// The other user of the direct is gone.
     PeerGone,
+    /// One of the two users of the direct has blocked the other.
+    Blocked,
+    /// Only admins and owners of a group pin.
+    RoleRequired,
     /// No such message in this conversation.
     MessageNotFound,
     /// Only the sender edits; only the sender and admins delete.
     NotOwnMessage,
     /// The message was deleted.
     AlreadyDeleted,
+    /// No such message to answer.
+    ReplyNotFound,
+    /// The message to answer was deleted.
+    ReplyDeleted,
+    /// A mentioned user is no member.
+    MentionNotMember,
+    /// The message has as many different reactions as it may.
+    TooManyReactions,
+    /// The conversation has as many pins as it may.
+    TooManyPins,
     /// The id was used with another body.
     KeyReused,
     /// A system entry that is not the next one.
@@ -121,6 +182,8 @@ pub(crate) enum Refusal {
 pub(crate) enum Check {
     /// It may be appended.
     Accepted,
+    /// It is as wanted already: nothing to append.
+    Nothing,
     /// It may not.
     Refused(Refusal),
     /// The standing is older than what the log's memory reaches back to: ask the conversation service again.
@@ -140,193 +203,6 @@ pub(crate) struct Drafted {
     pub(crate) moves_position: bool,
     /// Deletions: what is left of the message.
     pub(crate) erases: Option<Body>,
-}
-
-/// A batch in the making.
-pub(crate) struct Draft<'a> {
-    conversation_id: ConversationId,
-    base: &'a LogState,
-    head: Head,
-    at: Timestamp,
-    entropy: &'a dyn Entropy,
-    /// The messages that the batch's edits and deletions are about, by place, read at `base.head`.
-    targets: HashMap<u64, Target>,
-    entries: Vec<Drafted>,
-}
-
-impl<'a> Draft<'a> {
-    /// An empty batch after `base.head`.
-    pub(crate) fn new(
-        conversation_id: ConversationId,
-        base: &'a LogState,
-        targets: HashMap<u64, Target>,
-        at: Timestamp,
-        entropy: &'a dyn Entropy,
-    ) -> Self {
-        Self { conversation_id, base, head: base.head, at, entropy, targets, entries: Vec::new() }
-    }
-
-    /// How many entries were accepted.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// The place in the batch of the system entry with this version.
-    pub(crate) fn version_seq(&self, version: u64) -> Option<u64> {
-        let is_it = |entry: &&Drafted| {
-            entry.entry.conversation_version == version && matches!(entry.entry.body, Body::System(_))
-        };
-        self.entries.iter().find(is_it).map(|drafted| drafted.entry.seq)
-    }
-
-    /// The accepted entries.
-    pub(crate) fn into_entries(self) -> Vec<Drafted> {
-        self.entries
-    }
-
-    /// Where the id stands: in the batch or in the window. The caller has made sure that the window is exact for it.
-    pub(crate) fn find(&self, id: &WriteId) -> Option<Found> {
-        let in_batch = self.entries.iter().find(|drafted| drafted.has_id(id));
-        match in_batch {
-            Some(drafted) => drafted.fingerprint.map(|fingerprint| Found { seq: drafted.entry.seq, fingerprint }),
-            None => self.base.window.find(id),
-        }
-    }
-
-    /// The version of the membership after the batch so far.
-    pub(crate) fn conversation_version(&self) -> u64 {
-        self.head.conversation_version
-    }
-
-    /// Whether the rules take it on the state after the batch so far. `standing`: of the actor; `None` for system
-    /// entries.
-    pub(crate) fn check(&self, proposal: &Proposal, standing: Option<&Standing>) -> Check {
-        if let Intent::System { version, .. } = &proposal.intent {
-            // A lower one is a duplicate, which was found before.
-            let current = self.head.conversation_version;
-            return if *version == current + 1 {
-                Check::Accepted
-            } else {
-                Check::Refused(Refusal::VersionGap { current })
-            };
-        }
-        let Some(standing) = standing else { return Check::StandingTooOld };
-        if !self.base.changes.cover(standing.version) {
-            return Check::StandingTooOld;
-        }
-        match self.refusal(proposal, standing) {
-            Ok(()) => Check::Accepted,
-            Err(refusal) => Check::Refused(refusal),
-        }
-    }
-
-    fn refusal(&self, proposal: &Proposal, standing: &Standing) -> Result<(), Refusal> {
-        let role = self.role_at_head(&proposal.actor, standing)?;
-        match &proposal.intent {
-            Intent::Send { .. } => standing.check_peer(),
-            Intent::Edit { message_id, .. } => {
-                standing.check_peer()?;
-                let target = self.target(*message_id)?;
-                if target.sender == proposal.actor { target.check_alive() } else { Err(Refusal::NotOwnMessage) }
-            }
-            Intent::Delete { message_id } => {
-                let target = self.target(*message_id)?;
-                let admin = standing.kind == Some(ConversationKind::Group) && role >= Role::Admin;
-                if admin || target.sender == proposal.actor {
-                    target.check_alive()
-                } else {
-                    Err(Refusal::NotOwnMessage)
-                }
-            }
-            Intent::System { .. } => Ok(()),
-        }
-    }
-
-    /// A membership entry at or below the head with a greater version than the answer's decides, else the answer.
-    fn role_at_head(&self, user: &UserId, standing: &Standing) -> Result<Role, Refusal> {
-        let role = self.role_after(user, standing.version);
-        match role {
-            Some(Some(role)) => Ok(role),
-            Some(None) => Err(Refusal::NotMember),
-            None => standing.reader(),
-        }
-    }
-
-    fn role_after(&self, user: &UserId, version: u64) -> Option<Option<Role>> {
-        let in_batch = self.entries.iter().rev().filter(|drafted| drafted.entry.conversation_version > version);
-        let in_batch = in_batch.filter_map(|drafted| match &drafted.entry.body {
-            Body::System(system) => {
-                roles_after(system).into_iter().rev().find(|(changed, _)| changed == user).map(|(_, role)| role)
-            }
-            _ => None,
-        });
-        in_batch.into_iter().next().or_else(|| self.base.changes.role_after(user, version))
-    }
-
-    fn target(&self, message_id: MessageId) -> Result<&Target, Refusal> {
-        let seq = message_id.seq().ok_or(Refusal::MessageNotFound)?;
-        let target = self.targets.get(&seq).ok_or(Refusal::MessageNotFound)?;
-        if target.sent.message_id == message_id { Ok(target) } else { Err(Refusal::MessageNotFound) }
-    }
-
-    /// Adds an accepted write as the next entry and returns it. Message ids are made here, where the seq is known.
-    pub(crate) fn add(&mut self, proposal: &Proposal) -> &Drafted {
-        let seq = self.head.seq + 1;
-        let mut erases = None;
-        let body = match &proposal.intent {
-            Intent::Send { text, acting_service, door, .. } => Body::Message(MessageSent {
-                message_id: MessageId::for_seq(self.at, seq, self.entropy),
-                text: text.clone(),
-                acting_service: acting_service.clone(),
-                door: *door,
-            }),
-            Intent::Edit { message_id, text } => Body::Edited {
-                message_id: *message_id,
-                message_seq: message_id.seq().unwrap_or_default(),
-                text: text.clone(),
-            },
-            Intent::Delete { message_id } => {
-                let message_seq = message_id.seq().unwrap_or_default();
-                if let Some(target) = self.targets.get_mut(&message_seq) {
-                    target.deleted = true;
-                    erases = Some(Body::Message(target.sent.clone()).erased());
-                }
-                Body::Deleted { message_id: *message_id, message_seq }
-            }
-            Intent::System { body, .. } => Body::System(body.clone()),
-        };
-        self.head = self.head_after(seq, &body);
-        self.entries.push(Drafted {
-            entry: Entry {
-                conversation_id: self.conversation_id,
-                seq,
-                message_no: self.head.message_no,
-                conversation_version: self.head.conversation_version,
-                actor: proposal.actor.clone(),
-                request_id: proposal.id.as_ref().map(|(id, _)| id.request_id.clone()),
-                create_time: self.at,
-                body,
-            },
-            last_message_seq: self.head.last_message_seq,
-            fingerprint: proposal.id.as_ref().map(|(_, fingerprint)| *fingerprint),
-            moves_position: matches!(proposal.intent, Intent::Send { keep_read_position: false, .. }),
-            erases,
-        });
-        &self.entries[self.entries.len() - 1]
-    }
-
-    fn head_after(&self, seq: u64, body: &Body) -> Head {
-        let mut head = Head { seq, time: Some(self.at), ..self.head };
-        match body {
-            Body::Message(_) => {
-                head.message_no += 1;
-                head.last_message_seq = seq;
-            }
-            Body::System(_) => head.conversation_version += 1,
-            _ => {}
-        }
-        head
-    }
 }
 
 impl Drafted {
@@ -358,18 +234,6 @@ impl Drafted {
                 _ => None,
             },
         }
-    }
-}
-
-impl Target {
-    fn check_alive(&self) -> Result<(), Refusal> {
-        if self.deleted { Err(Refusal::AlreadyDeleted) } else { Ok(()) }
-    }
-}
-
-impl Standing {
-    fn check_peer(&self) -> Result<(), Refusal> {
-        if self.peer_gone { Err(Refusal::PeerGone) } else { Ok(()) }
     }
 }
 

@@ -4,10 +4,10 @@ use viberchat_kit::id::{ConversationId, UserId};
 
 use super::decide::Decision;
 use crate::convert;
-use crate::domain::entry::{Body, Entry, SystemBody};
+use crate::domain::entry::{Body, Entry, Reaction, SystemBody};
 use crate::domain::position::Position;
 use crate::domain::rules::Drafted;
-use crate::store::{Append, Record, StateChange};
+use crate::store::{Append, ReactionKey, Record, StateChange};
 
 pub(super) fn of_decision(conversation_id: ConversationId, expected_head: u64, decision: &Decision) -> Append {
     Append {
@@ -39,16 +39,26 @@ fn change(drafted: &Drafted) -> Option<StateChange> {
     match &drafted.entry.body {
         Body::Edited { message_seq, .. } => Some(StateChange::Edit { message_seq: *message_seq, edit_seq: seq }),
         Body::Deleted { message_id, message_seq } => {
-            let edit = Body::Edited { message_id: *message_id, message_seq: *message_seq, text: String::new() };
+            let (message_id, message_seq) = (*message_id, *message_seq);
+            let edit = Body::Edited { message_id, message_seq, text: String::new(), mentions: Vec::new() };
             Some(StateChange::Delete {
-                message_seq: *message_seq,
+                message_seq,
                 delete_seq: seq,
                 message_body: drafted.erases.as_ref().map(convert::encode_body).unwrap_or_default(),
                 edit_body: convert::encode_body(&edit),
             })
         }
-        _ => None,
+        Body::ReactionAdded(reaction) => Some(StateChange::React { key: reaction_key(drafted, reaction), seq }),
+        Body::ReactionRemoved(reaction) => Some(StateChange::Unreact { key: reaction_key(drafted, reaction), seq }),
+        Body::Pinned { message_seq, .. } => Some(StateChange::Pin { message_seq: *message_seq, seq }),
+        Body::Unpinned { message_seq, .. } => Some(StateChange::Unpin { message_seq: *message_seq, seq }),
+        Body::Message(_) | Body::System(_) | Body::Redacted { .. } | Body::Unknown => None,
     }
+}
+
+fn reaction_key(drafted: &Drafted, reaction: &Reaction) -> ReactionKey {
+    let Reaction { message_seq, emoji, .. } = reaction;
+    ReactionKey { message_seq: *message_seq, emoji: emoji.clone(), user: drafted.entry.actor.clone() }
 }
 
 /// The positions that move with the entries, one for each user: a send moves its sender's to itself, and who joins starts
@@ -68,7 +78,7 @@ pub(super) fn positions(entries: &[Drafted]) -> Vec<Position> {
 
 fn raise(positions: &mut Vec<Position>, user: &UserId, drafted: &Drafted) {
     let Entry { seq, message_no, .. } = drafted.entry;
-    let position = Position { user: user.clone(), read_seq: seq, read_message_no: message_no };
+    let position = Position::read(user.clone(), seq, message_no);
     match positions.iter_mut().find(|known| known.user == position.user) {
         Some(known) => *known = position,
         None => positions.push(position),

@@ -31,6 +31,8 @@ pub(super) enum Verdict {
     Before {
         seq: u64,
     },
+    /// It holds already.
+    Unchanged,
     Refused(Error),
 }
 
@@ -78,10 +80,12 @@ fn is_broken(attempt: &Attempt, broken: &[Link]) -> bool {
     link.is_broken() || broken.iter().any(|failed| failed.is_with(link))
 }
 
-/// A refusal on the very head at which an append may still be under way says nothing for sure.
+/// A refusal, or that nothing is to do, on the very head at which an append may still be under way says nothing for sure.
 fn doubted(verdict: Verdict, attempt: &Attempt, head: u64) -> Verdict {
     match verdict {
-        Verdict::Refused(_) if attempt.in_doubt_at == Some(head) => Verdict::Refused(error::outcome_unknown()),
+        Verdict::Refused(_) | Verdict::Unchanged if attempt.in_doubt_at == Some(head) => {
+            Verdict::Refused(error::outcome_unknown())
+        }
         verdict => verdict,
     }
 }
@@ -96,6 +100,7 @@ fn decide_one(draft: &mut Draft<'_>, attempt: &Attempt, prepared: &Prepared, los
             draft.add(proposal);
             Verdict::Append { index: draft.len() - 1 }
         }
+        Check::Nothing => Verdict::Unchanged,
         Check::Refused(refusal) => Verdict::Refused(error::refused(refusal)),
         Check::StandingTooOld => Verdict::Refused(error::membership_unavailable()),
     }

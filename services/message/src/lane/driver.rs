@@ -182,6 +182,7 @@ impl Driver {
                     self.tools.metrics.duplicates.inc_by(u64::from(duplicate));
                     Ok(Stored::Before { seq, duplicate })
                 }
+                Verdict::Unchanged => Ok(Stored::Unchanged),
                 Verdict::Refused(error) => Err(error),
             };
             self.tell(&attempt, &result);
@@ -246,6 +247,7 @@ impl Stored {
         match self {
             Self::Appended { entry, .. } => Self::Appended { entry, duplicate: joined },
             Self::Before { seq, duplicate } => Self::Before { seq, duplicate: duplicate || joined },
+            Self::Unchanged => Self::Unchanged,
         }
     }
 }

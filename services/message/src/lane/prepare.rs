@@ -1,11 +1,11 @@
 //! Gets what a decision needs: the head, the ids that memory cannot tell, fresh answers about members, and the messages
-//! that edits and deletions are about. For most batches of messages nothing has to be asked.
+//! that writes are about. For most batches of messages nothing has to be asked.
 
 use std::collections::HashMap;
 
 use futures::future::join_all;
 use tokio::time::Instant;
-use viberchat_kit::error::Result;
+use viberchat_kit::error::{Error, Result};
 use viberchat_kit::fault;
 use viberchat_kit::id::UserId;
 
@@ -16,9 +16,10 @@ use crate::domain::dedup::WriteId;
 use crate::domain::entry::Body;
 use crate::domain::head::{Head, LogState};
 use crate::domain::membership::Standing;
-use crate::domain::rules::{Draft, Intent, Target};
+use crate::domain::rules::{Draft, Intent, Proposal};
+use crate::domain::target::{Target, Targets};
 use crate::error;
-use crate::store::{ReadLimit, Record};
+use crate::store::{MessageRecord, ReactionKey, ReadLimit, Record};
 
 /// A delta longer than this is not read; the lane loads anew.
 const DELTA_ENTRIES_MAX: usize = 256;
@@ -28,8 +29,8 @@ const READS_MAX: usize = 8;
 /// What was asked for a batch.
 #[derive(Default)]
 pub(super) struct Prepared {
-    /// Messages that are edited or deleted, as they stand at the head.
-    pub(super) targets: HashMap<u64, Target>,
+    /// What the writes are about, as it stands at the head.
+    pub(super) targets: Targets,
     /// Places of system entries that came again.
     versions: HashMap<u64, u64>,
     /// Answers that replace those that the attempts came with. `None`: it could not be found out.
@@ -164,29 +165,70 @@ async fn look_up_versions(driver: &mut Driver, attempts: &[Attempt], prepared: &
     Ok(())
 }
 
-/// Reads the messages that are edited or deleted, as they stand at the head.
+/// Reads the messages that writes are about, as they stand at the head.
 async fn read_targets(driver: &mut Driver, attempts: &[Attempt], prepared: &mut Prepared, lost: bool) -> Result<()> {
     // Mutant `rules_not_redecided`: the messages as they stood at the lost head.
     if lost && fault::mutant("rules_not_redecided") {
         return Ok(());
     }
-    let mut seqs: Vec<u64> =
-        attempts.iter().filter_map(|attempt| attempt.request.proposal.intent.target_seq()).collect();
+    let intents = || attempts.iter().map(|attempt| &attempt.request.proposal.intent);
+    let mut seqs: Vec<u64> = intents().filter_map(Intent::target).filter_map(|target| target.seq()).collect();
     seqs.sort_unstable();
     seqs.dedup();
     if seqs.is_empty() {
         return Ok(());
     }
-    let slice = driver.tools.store.messages_at(driver.lane.conversation_id, seqs).await?;
-    prepared.targets.clear();
+    prepared.targets = Targets::default();
+    let conversation_id = driver.lane.conversation_id;
+    let slice = driver.tools.store.messages_at(conversation_id, None, seqs).await?;
     for message in slice.messages {
-        let deleted = message.delete_time.is_some();
-        let Record { actor: sender, head, .. } = &message.record;
-        if let Body::Message(sent) = convert::decode_body(&message.record.body)? {
-            prepared.targets.insert(head.seq, Target { sender: sender.clone(), sent, deleted });
+        prepared.targets.messages.insert(message.record.head.seq, target(message)?);
+    }
+    catch_up_to(driver, slice.head.seq).await?;
+    if intents().any(|intent| matches!(intent, Intent::Pin { .. })) {
+        let (head, pins) = driver.tools.store.pin_count(conversation_id).await?;
+        prepared.targets.pins = pins;
+        catch_up_to(driver, head.seq).await?;
+    }
+    read_reactions(driver, attempts, prepared).await
+}
+
+fn target(message: MessageRecord) -> Result<Target> {
+    let MessageRecord { record, delete_time, pin, reactions, .. } = message;
+    let Body::Message(sent) = convert::decode_body(&record.body)? else {
+        return Err(Error::internal("a message's entry is something else"));
+    };
+    Ok(Target {
+        deleted: delete_time.is_some(),
+        pinned: pin.is_some(),
+        reactions: reactions.into_iter().map(|reaction| (reaction.emoji, reaction.count)).collect(),
+        ..Target::new(record.actor, sent)
+    })
+}
+
+/// Which of the reactions that are given or taken back are there.
+async fn read_reactions(driver: &mut Driver, attempts: &[Attempt], prepared: &mut Prepared) -> Result<()> {
+    let keys: Vec<ReactionKey> = attempts.iter().filter_map(|attempt| reaction(&attempt.request.proposal)).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let (head, given) = driver.tools.store.find_reactions(driver.lane.conversation_id, keys.clone()).await?;
+    let given = keys.into_iter().zip(given).filter_map(|(key, given)| given.then_some(key));
+    for ReactionKey { message_seq, emoji, user } in given {
+        if let Some(target) = prepared.targets.messages.get_mut(&message_seq) {
+            target.reacted.insert((user, emoji));
         }
     }
-    catch_up_to(driver, slice.head.seq).await
+    catch_up_to(driver, head.seq).await
+}
+
+fn reaction(proposal: &Proposal) -> Option<ReactionKey> {
+    match &proposal.intent {
+        Intent::React { message_id, emoji } | Intent::Unreact { message_id, emoji } => {
+            Some(ReactionKey { message_seq: message_id.seq()?, emoji: emoji.clone(), user: proposal.actor.clone() })
+        }
+        _ => None,
+    }
 }
 
 async fn catch_up_to(driver: &mut Driver, head: u64) -> Result<()> {

@@ -14,15 +14,19 @@ use viberchat_kit::rpc::Channel;
 use viberchat_kit::telemetry::Metrics;
 
 use super::*;
+use crate::domain::content::Metadata;
 use crate::domain::dedup::{Found, WriteId};
 use crate::domain::entry::{Body, Door};
 use crate::domain::head::Head;
 use crate::domain::membership::{ConversationKind, Role, Standing};
+use crate::domain::position::Mark;
 use crate::domain::rules::Intent;
+use crate::domain::visibility::{History, View};
 use crate::metrics::AuthorizeMetrics;
 use crate::store::sqlite::stamp::SqliteFile;
 use crate::store::{
-    Append, Appended, LogSlice, MessageRange, MessageSlice, Overview, PositionSet, PositionSlice, ReadLimit, StoreError,
+    Append, Appended, LogSlice, MessageRange, MessageSlice, Overview, PositionSet, PositionSlice, ReactionKey,
+    ReadLimit, StoreError,
 };
 
 /// What happens to the next append.
@@ -87,11 +91,14 @@ passed_on! {
     find_version(id: ConversationId, version: u64) -> Option<u64>;
     read_log(id: ConversationId, after: u64, limit: ReadLimit) -> LogSlice;
     tail(id: ConversationId, entries: usize) -> LogSlice;
-    messages(id: ConversationId, range: MessageRange, limit: ReadLimit) -> MessageSlice;
-    messages_at(id: ConversationId, seqs: Vec<u64>) -> MessageSlice;
+    messages(id: ConversationId, viewer: UserId, range: MessageRange, limit: ReadLimit) -> MessageSlice;
+    messages_at(id: ConversationId, viewer: Option<UserId>, seqs: Vec<u64>) -> MessageSlice;
+    pins(id: ConversationId, viewer: UserId, before_seq: u64, limit: ReadLimit) -> MessageSlice;
+    pin_count(id: ConversationId) -> (Head, u64);
+    find_reactions(id: ConversationId, keys: Vec<ReactionKey>) -> (Head, Vec<bool>);
     heads(ids: Vec<ConversationId>) -> Vec<Head>;
-    overviews(user: UserId, ids: Vec<ConversationId>) -> Vec<Overview>;
-    set_position(id: ConversationId, user: UserId, seq: u64) -> PositionSet;
+    overviews(user: UserId, conversations: Vec<(ConversationId, u64)>) -> Vec<Overview>;
+    set_position(id: ConversationId, user: UserId, mark: Mark) -> PositionSet;
     positions(id: ConversationId, after: Option<UserId>, items: usize) -> PositionSlice;
     written_elsewhere() -> bool;
     close() -> ();
@@ -171,12 +178,16 @@ fn request(actor: &str, request_id: &str, fingerprint: u8, intent: Intent) -> Re
         kind: Some(ConversationKind::Direct),
         role: Some(Role::Member),
         joined: true,
+        joined_seq: 0,
         was_member: true,
         peer_gone: false,
+        blocked: false,
+        member_count: 2,
+        view: View::of(History::Shared, &[], 0),
     };
     let an_hour = Instant::now() + Duration::from_secs(3_600);
     Request {
-        proposal: Proposal { actor: user, id: Some((id, [fingerprint; 16])), intent },
+        proposal: Proposal { actor: user, id: Some((id, [fingerprint; 16])), intent, mentioned: Vec::new() },
         known_seq: Some(0),
         answer: Some(Answer { standing: Arc::new(standing), valid_until: an_hour }),
         deadline: an_hour,
@@ -190,6 +201,9 @@ fn send(actor: &str, request_id: &str) -> Request {
         acting_service: String::new(),
         door: Door::Grpc,
         keep_read_position: false,
+        reply_to: None,
+        mentions: Vec::new(),
+        metadata: Metadata::new(),
     };
     request(actor, request_id, 1, intent)
 }
@@ -344,7 +358,7 @@ async fn after_a_lost_condition_everything_is_decided_again() {
     // What another instance would write: made by another lane over a copy of the log's head.
     let deletion = deletion_of(&entry, message);
     rig.fault(Fault::Overtake(deletion));
-    let edit = Intent::Edit { message_id: message.message_id, text: "new".to_owned() };
+    let edit = Intent::Edit { message_id: message.message_id, text: "new".to_owned(), mentions: Vec::new() };
     let edited = rig.submit(request("alice", "e1", 3, edit)).wait().await;
     let error = edited.unwrap_err();
     assert_eq!((error.reason, error.outcome), (Reason::AlreadyDeleted, Outcome::Rejected));

@@ -22,7 +22,7 @@ pub(super) async fn handle(
     }
     let body = request.body.ok_or_else(|| Error::invalid_argument("body", "is missing"))?;
     let intent = Intent::System { version: request.version, body: convert::system_body(body)? };
-    let proposal = Proposal { actor, id: None, intent };
+    let proposal = Proposal { actor, id: None, intent, mentioned: Vec::new() };
     let deadline = write::deadline(app, context);
     let wanted = Request { proposal, known_seq: None, answer: None, deadline, link: None };
     let stored = app.lanes.submit(conversation_id, wanted)?.wait().await?;

@@ -15,10 +15,10 @@ pub(super) async fn handle(
 ) -> Result<GetMessageResponse> {
     let conversation_id = convert::conversation_id(&request.conversation_id)?;
     let message_id = convert::message_id(&request.message_id)?;
-    let (user, _) = read::reader(app, context, conversation_id).await?;
+    let (user, standing) = read::reader(app, context, conversation_id).await?;
     // Ids without a place come from imports, of which this release has none.
-    let seq = message_id.seq().ok_or_else(error::message_not_found)?;
-    let slice = app.store.messages_at(conversation_id, vec![seq]).await?;
+    let seq = message_id.seq().filter(|seq| standing.view.shows(*seq)).ok_or_else(error::message_not_found)?;
+    let slice = app.store.messages_at(conversation_id, Some(user.clone()), vec![seq]).await?;
     let record = slice.messages.into_iter().next().ok_or_else(error::message_not_found)?;
     let message = convert::message(conversation_id, record)?;
     // An id with another rest at the same place is somebody's guess.

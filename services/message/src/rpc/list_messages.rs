@@ -5,11 +5,12 @@ use viberchat_kit::error::{Error, Result};
 use viberchat_kit::id::{ConversationId, UserId};
 use viberchat_kit::page::{PageSealer, PageSize};
 use viberchat_proto::message::v1::list_messages_request::Anchor;
-use viberchat_proto::message::v1::{ListMessagesRequest, ListMessagesResponse, Message};
+use viberchat_proto::message::v1::{ListMessagesRequest, ListMessagesResponse};
 
 use super::read;
 use crate::app::App;
 use crate::convert;
+use crate::domain::visibility::View;
 use crate::store::{MessageRange, MessageSlice};
 
 pub(super) async fn handle(
@@ -18,10 +19,10 @@ pub(super) async fn handle(
     request: ListMessagesRequest,
 ) -> Result<ListMessagesResponse> {
     let conversation_id = convert::conversation_id(&request.conversation_id)?;
-    let (user, _) = read::reader(app, context, conversation_id).await?;
+    let (user, standing) = read::reader(app, context, conversation_id).await?;
     let items = PageSize::clamp(request.page_size).get();
     if let Some(Anchor::AroundSeq(seq)) = request.anchor {
-        return around(app, conversation_id, &user, seq, items).await;
+        return around(app, conversation_id, &user, &standing.view, seq, items).await;
     }
     let pager = Pager {
         pages: app.pages.for_method("ListMessages"),
@@ -29,12 +30,54 @@ pub(super) async fn handle(
         filters: (conversation_id, direction(request.anchor.as_ref()), anchor_seq(request.anchor.as_ref())),
     };
     let range = pager.range(&request)?;
-    let slice = app.store.messages(conversation_id, range, read::page_limit(items)).await?;
+    let slice = page(app, conversation_id, &user, &standing.view, range, items).await?;
+    let further = slice.searched_to.and_then(|seq| shown_part(&standing.view, range.from(seq)));
     Ok(ListMessagesResponse {
-        next_page_token: pager.next(slice.searched_to)?,
+        next_page_token: pager.next(further.map(MessageRange::place))?,
         as_of_seq: slice.head.seq,
-        messages: messages(conversation_id, &user, slice)?,
+        messages: read::shown_messages(conversation_id, &user, &standing.view, slice.messages)?,
     })
+}
+
+/// A page without the long run of hidden messages that it may begin with.
+async fn page(
+    app: &App,
+    conversation_id: ConversationId,
+    user: &UserId,
+    view: &View,
+    range: MessageRange,
+    items: usize,
+) -> Result<MessageSlice> {
+    // Nothing is shown there: the head is asked for, no message.
+    let range = shown_part(view, range).unwrap_or(MessageRange::Before(0));
+    Ok(app.store.messages(conversation_id, user.clone(), range, read::page_limit(items)).await?)
+}
+
+/// The range from the first place on that the user sees. `None`: there is none.
+fn shown_part(view: &View, range: MessageRange) -> Option<MessageRange> {
+    match range {
+        MessageRange::Before(seq) => view.hidden_from(seq).map(MessageRange::Before),
+        MessageRange::After(seq) => {
+            let through = view.hidden_through(seq);
+            (through < u64::MAX).then_some(MessageRange::After(through))
+        }
+    }
+}
+
+impl MessageRange {
+    /// The same direction, from another place.
+    fn from(self, seq: u64) -> Self {
+        match self {
+            Self::Before(_) => Self::Before(seq),
+            Self::After(_) => Self::After(seq),
+        }
+    }
+
+    fn place(self) -> u64 {
+        match self {
+            Self::Before(seq) | Self::After(seq) => seq,
+        }
+    }
 }
 
 /// Half before, half from the place on.
@@ -42,25 +85,18 @@ async fn around(
     app: &App,
     conversation_id: ConversationId,
     user: &UserId,
+    view: &View,
     seq: u64,
     items: usize,
 ) -> Result<ListMessagesResponse> {
-    let half = read::page_limit((items / 2).max(1));
     // The earlier half first: as of the second read's head, both are complete.
-    let before = app.store.messages(conversation_id, MessageRange::Before(seq), half).await?;
-    let rest = read::page_limit(items.saturating_sub(before.messages.len()).max(1));
-    let from = MessageRange::After(seq.saturating_sub(1));
-    let after = app.store.messages(conversation_id, from, rest).await?;
+    let before = page(app, conversation_id, user, view, MessageRange::Before(seq), (items / 2).max(1)).await?;
+    let rest = items.saturating_sub(before.messages.len()).max(1);
+    let after = page(app, conversation_id, user, view, MessageRange::After(seq.saturating_sub(1)), rest).await?;
     let as_of_seq = before.head.seq;
-    let mut all = messages(conversation_id, user, before)?;
-    all.extend(messages(conversation_id, user, after)?);
+    let mut all = read::shown_messages(conversation_id, user, view, before.messages)?;
+    all.extend(read::shown_messages(conversation_id, user, view, after.messages)?);
     Ok(ListMessagesResponse { messages: all, next_page_token: String::new(), as_of_seq })
-}
-
-fn messages(conversation_id: ConversationId, user: &UserId, slice: MessageSlice) -> Result<Vec<Message>> {
-    let viewer = read::viewer(user);
-    let records = slice.messages.into_iter();
-    records.map(|record| Ok(convert::message_to_proto(convert::message(conversation_id, record)?, &viewer))).collect()
 }
 
 /// Makes and opens the tokens of one list.

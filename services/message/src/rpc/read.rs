@@ -5,13 +5,15 @@ use std::sync::Arc;
 use viberchat_kit::auth::CallContext;
 use viberchat_kit::error::Result;
 use viberchat_kit::id::{ConversationId, UserId};
+use viberchat_proto::message::v1::Message;
 
 use crate::app::App;
 use crate::authorize::Need;
-use crate::convert::Viewer;
+use crate::convert::{self, Viewer};
 use crate::domain::membership::Standing;
+use crate::domain::visibility::View;
 use crate::error;
-use crate::store::ReadLimit;
+use crate::store::{MessageRecord, ReadLimit};
 
 /// Bytes of one page.
 const PAGE_BYTES_MAX: usize = 512 * 1024;
@@ -36,4 +38,16 @@ pub(super) async fn reader(
 /// What a user sees of their own and others' writes.
 pub(super) fn viewer(user: &UserId) -> Viewer {
     Viewer::User(user.clone())
+}
+
+/// Those of these messages that the user sees.
+pub(super) fn shown_messages(
+    conversation_id: ConversationId,
+    user: &UserId,
+    view: &View,
+    records: Vec<MessageRecord>,
+) -> Result<Vec<Message>> {
+    let viewer = viewer(user);
+    let shown = records.into_iter().filter(|message| view.shows(message.record.head.seq));
+    shown.map(|record| Ok(convert::message_to_proto(convert::message(conversation_id, record)?, &viewer))).collect()
 }

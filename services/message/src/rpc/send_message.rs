@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use viberchat_kit::auth::{CallContext, Caller, Scope};
-use viberchat_kit::error::Result;
+use viberchat_kit::error::{Error, Result};
 use viberchat_kit::id::{ConversationId, UserId};
 use viberchat_proto::message::v1::{SendMessageRequest, SendMessageResponse};
 
@@ -25,9 +25,9 @@ pub(super) async fn handle(
     let write = decode(app, context, request)?;
     let (conversation_id, user) = (write.conversation_id, write.user.clone());
     let deadline = write::deadline(app, context);
-    let answer = write::authorize(app, &write, deadline).await?;
-    let kind = answer.standing.kind;
-    let stored = write::submit(app, write, answer, deadline, None)?.wait().await?;
+    let admission = write::authorize(app, &write, deadline).await?;
+    let kind = admission.answer.standing.kind;
+    let stored = write::submit(app, write, admission, deadline, None)?.wait().await?;
     acknowledge(app, conversation_id, &user, kind, stored).await
 }
 
@@ -48,6 +48,9 @@ pub(super) fn decode(app: &App, context: &CallContext, request: SendMessageReque
             door: door_of(&context.caller, door),
             // Only a service that sends for a user may leave the position where it is.
             keep_read_position: request.keep_read_position && context.caller.service_name().is_some(),
+            reply_to: convert::reply_to(&request.reply_to_message_id)?,
+            mentions: convert::mentions(&request.mentioned_user_ids)?,
+            metadata: convert::metadata(request.metadata)?,
             text: request.text,
         },
     })
@@ -80,9 +83,12 @@ pub(super) async fn acknowledge(
     let (message, duplicate) = match stored {
         Stored::Appended { entry, duplicate } => match &entry.body {
             Body::Message(sent) => (Message::of_entry(&entry, sent), duplicate),
-            _ => return Err(viberchat_kit::error::Error::internal("a send was stored as something else")),
+            _ => return Err(Error::internal("a send was stored as something else")),
         },
-        Stored::Before { seq, duplicate } => (write::present_message(app, conversation_id, seq).await?, duplicate),
+        Stored::Before { seq, duplicate } => {
+            (write::present_message(app, conversation_id, user, seq).await?, duplicate)
+        }
+        Stored::Unchanged => return Err(Error::internal("a send was not stored")),
     };
     write::announce_first(app, kind, &message).await;
     let message = convert::message_to_proto(message, &read::viewer(user));

@@ -1,7 +1,7 @@
 //! Pipelined sends of many users on one stream.
 //!
-//! Sends go into their lanes in the order of their arrival. Only a send whose user has to be asked about waits, and with
-//! it what the same user sends to the same conversation; all others pass.
+//! Sends go into their lanes in the order of their arrival. Only a send about whose users has to be asked waits, its sender or
+//! those whom it mentions, and with it what the same user sends to the same conversation; all others pass.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use viberchat_proto::message::v1::send_messages_response::Result as Outcome;
 use viberchat_proto::message::v1::{SendMessageResponse, SendMessagesRequest, SendMessagesResponse};
 
 use super::send_message::{acknowledge, decode};
-use super::write::{self, Write};
+use super::write::{self, Admission, Write};
 use crate::app::App;
-use crate::authorize::{Answer, Need};
+use crate::authorize::Need;
 use crate::error;
 use crate::lane::{Chain, Link};
 
@@ -51,11 +51,17 @@ struct Arrived {
     link: Link,
 }
 
+impl Arrived {
+    fn has_mentions(&self) -> bool {
+        !self.write.intent.mentions().is_empty()
+    }
+}
+
 struct Sequence {
     chain: Arc<Chain>,
     /// Sends that are not answered yet. At zero the order has nothing more to say.
     under_way: usize,
-    /// Sends that wait until their user was asked about.
+    /// Sends that wait until was asked about the users of the first one.
     parked: VecDeque<Arrived>,
 }
 
@@ -69,7 +75,7 @@ struct Pipeline {
     sequences: HashMap<Key, Sequence>,
     under_way: usize,
     storing: FuturesUnordered<BoxFuture<'static, (Key, SendMessagesResponse)>>,
-    asking: FuturesUnordered<BoxFuture<'static, (Key, Result<Answer>)>>,
+    asking: FuturesUnordered<BoxFuture<'static, (Key, Result<Admission>)>>,
     ready: VecDeque<SendMessagesResponse>,
 }
 
@@ -107,7 +113,7 @@ impl Pipeline {
                     self.answered(&key);
                     return Some(Ok(answer));
                 }
-                Some((key, answer)) = self.asking.next() => self.unpark(&key, answer),
+                Some((key, admission)) = self.asking.next() => self.unpark(&key, admission),
                 request = self.requests.next(), if room && !self.closed => match request {
                     Some(Ok(request)) => self.arrive(request).await,
                     Some(Err(end)) => {
@@ -139,7 +145,9 @@ impl Pipeline {
         self.under_way += 1;
         match fresh {
             // One that waits lets nobody of its sequence pass.
-            Some(answer) if sequence.parked.is_empty() => self.submit(key, arrived, answer),
+            Some(answer) if sequence.parked.is_empty() && !arrived.has_mentions() => {
+                self.submit(key, arrived, Admission { answer, mentioned: Vec::new() });
+            }
             _ => {
                 sequence.parked.push_back(arrived);
                 if sequence.parked.len() == 1 {
@@ -149,35 +157,60 @@ impl Pipeline {
         }
     }
 
-    /// Without a deadline: those who wait have different ones, and the lane looks at each. A question ends by itself.
+    /// Asks about the users of the first one that waits. Without a deadline: those who wait have different ones, and the
+    /// lane looks at each. A question ends by itself.
     fn ask(&self, key: Key) {
+        let first = self.sequences.get(&key).and_then(|sequence| sequence.parked.front());
+        let mentions = first.map(|arrived| arrived.write.intent.mentions().to_vec()).unwrap_or_default();
         let app = self.app.clone();
         let question = async move {
-            let answer = app.authorizer.answer(key.0, &key.1, Need::FRESH, None).await;
-            (key, answer)
+            let admission = async {
+                let answer = app.authorizer.answer(key.0, &key.1, Need::FRESH, None).await?;
+                write::admit(&answer)?;
+                let mentioned = write::mentioned(&app, key.0, &mentions, None).await?;
+                Ok(Admission { answer, mentioned })
+            };
+            let admission = admission.await;
+            (key, admission)
         };
         self.asking.push(question.boxed());
     }
 
-    /// The user was asked about: what waited goes on, in order.
-    fn unpark(&mut self, key: &Key, answer: Result<Answer>) {
+    /// It is known what the users of the first one may do: it goes on, and in order all after it up to the next one that
+    /// mentions somebody.
+    fn unpark(&mut self, key: &Key, admission: Result<Admission>) {
         let Some(sequence) = self.sequences.get_mut(key) else { return };
-        let admitted = answer.and_then(|answer| write::admit(&answer).map(|()| answer));
-        for arrived in std::mem::take(&mut sequence.parked) {
-            match &admitted {
-                Ok(answer) => self.submit(key.clone(), arrived, answer.clone()),
-                Err(error) => self.refuse(key, &arrived, error.clone()),
+        let mut parked = std::mem::take(&mut sequence.parked);
+        let admission = match admission {
+            Ok(admission) => admission,
+            Err(error) => {
+                return parked.iter().for_each(|arrived| self.refuse(key, arrived, error.clone()));
             }
+        };
+        let Admission { answer, mut mentioned } = admission;
+        let mut is_first = true;
+        while let Some(arrived) = parked.pop_front_if(|arrived| is_first || !arrived.has_mentions()) {
+            is_first = false;
+            let admission = Admission { answer: answer.clone(), mentioned: std::mem::take(&mut mentioned) };
+            self.submit(key.clone(), arrived, admission);
+        }
+        if parked.is_empty() {
+            return;
+        }
+        // It is there as long as one of its sends is under way.
+        if let Some(sequence) = self.sequences.get_mut(key) {
+            sequence.parked = parked;
+            self.ask(key.clone());
         }
     }
 
-    fn submit(&mut self, key: Key, arrived: Arrived, answer: Answer) {
+    fn submit(&mut self, key: Key, arrived: Arrived, admission: Admission) {
         if arrived.link.is_broken() {
             return self.refuse(&key, &arrived, error::predecessor_failed());
         }
         let Arrived { correlation_id, write, deadline, link } = arrived;
-        let kind = answer.standing.kind;
-        match write::submit(&self.app, write, answer, deadline, Some(link)) {
+        let kind = admission.answer.standing.kind;
+        match write::submit(&self.app, write, admission, deadline, Some(link)) {
             Err(error) => {
                 self.answered(&key);
                 self.ready.push_back(failed(correlation_id, &error));

@@ -33,6 +33,12 @@ macro_rules! stamp {
                 positions_keep_their_maximum,
                 positions_are_paged_by_user,
                 who_is_gone_has_no_position,
+                delivered_positions_keep_their_maximum_and_follow_reading,
+                reactions_are_counted_by_kind_and_marked_for_their_viewer,
+                reactions_are_found_by_user,
+                pins_are_listed_newest_first,
+                a_deletion_takes_reactions_and_pins_away,
+                overviews_count_from_the_place_that_is_asked_for,
                 an_unknown_log_is_empty,
                 a_write_by_another_handle_is_noticed,
             ]
@@ -131,6 +137,35 @@ impl Writer {
         append
     }
 
+    /// An entry of `actor` that does nothing but this to a message.
+    fn change(&mut self, kind: u32, actor: &str, request: &str, change: impl FnOnce(u64) -> StateChange) -> Append {
+        let mut append = self.batch();
+        let record = self.record(Kind(kind), actor, Some(request), "change");
+        append.changes.push(change(record.head.seq));
+        append.records.push(record);
+        append
+    }
+
+    fn react(&mut self, actor: &str, message_seq: u64, emoji: &str) -> Append {
+        let request = format!("r{}", self.head.seq);
+        self.change(4, actor, &request, |seq| StateChange::React { key: key(message_seq, emoji, actor), seq })
+    }
+
+    fn unreact(&mut self, actor: &str, message_seq: u64, emoji: &str) -> Append {
+        let request = format!("r{}", self.head.seq);
+        self.change(5, actor, &request, |seq| StateChange::Unreact { key: key(message_seq, emoji, actor), seq })
+    }
+
+    fn pin(&mut self, actor: &str, message_seq: u64) -> Append {
+        let request = format!("p{}", self.head.seq);
+        self.change(6, actor, &request, |seq| StateChange::Pin { message_seq, seq })
+    }
+
+    fn unpin(&mut self, actor: &str, message_seq: u64) -> Append {
+        let request = format!("p{}", self.head.seq);
+        self.change(7, actor, &request, |seq| StateChange::Unpin { message_seq, seq })
+    }
+
     fn delete(&mut self, message_seq: u64, request: &str) -> Append {
         let mut append = self.batch();
         let record = self.record(Kind::DELETED, "alice", Some(request), "deletion");
@@ -143,6 +178,19 @@ impl Writer {
         append.records.push(Record { target_seq: Some(message_seq), ..record });
         append
     }
+}
+
+fn key(message_seq: u64, emoji: &str, name: &str) -> ReactionKey {
+    ReactionKey { message_seq, emoji: emoji.to_owned(), user: user(name) }
+}
+
+/// The message at a place, as `viewer` sees it.
+async fn at(store: &Arc<dyn Store>, viewer: Option<&str>, seq: u64) -> MessageRecord {
+    store.messages_at(id(1), viewer.map(user), vec![seq]).await.unwrap().messages.remove(0)
+}
+
+fn counts(message: &MessageRecord) -> Vec<(&str, u32, bool)> {
+    message.reactions.iter().map(|given| (given.emoji.as_str(), given.count, given.reacted)).collect()
 }
 
 async fn store(store: &Arc<dyn Store>, append: Append) {
@@ -180,13 +228,18 @@ pub(crate) async fn a_lost_condition_writes_nothing(backend: &dyn Backend) {
     for expected_head in [0, 2, 90] {
         let mut append = Writer { conversation_id: id(1), head: log.head }.message("bob", "m1", "lost");
         append.expected_head = expected_head;
-        append.positions = vec![Position { user: user("bob"), read_seq: 2, read_message_no: 2 }];
-        append.changes = vec![StateChange::Edit { message_seq: 1, edit_seq: 2 }];
+        append.positions = vec![Position::read(user("bob"), 2, 2)];
+        append.changes = vec![
+            StateChange::Edit { message_seq: 1, edit_seq: 2 },
+            StateChange::React { key: key(1, "+1", "bob"), seq: 2 },
+            StateChange::Pin { message_seq: 1, seq: 2 },
+        ];
         assert_eq!(store_one.append(append).await.unwrap(), Appended::Conflict { head: 1 });
     }
     assert_eq!(bodies(&store_one, 1).await, ["one"]);
     assert!(store_one.positions(id(1), None, 10).await.unwrap().positions.is_empty());
-    assert_eq!(store_one.messages_at(id(1), vec![1]).await.unwrap().messages[0].edit, None);
+    let message = at(&store_one, None, 1).await;
+    assert_eq!((message.edit, message.pin, message.reactions), (None, None, Vec::new()));
 }
 
 pub(crate) async fn writers_with_handles_of_their_own_leave_no_gap(backend: &dyn Backend) {
@@ -285,7 +338,7 @@ pub(crate) async fn messages_show_their_last_edit_and_their_deletion(backend: &d
     store(&handle, log.edit(1, "e2", "one, edited again")).await;
     store(&handle, log.delete(2, "d1")).await;
 
-    let found = handle.messages_at(id(1), vec![1, 2, 3, 99]).await.unwrap();
+    let found = handle.messages_at(id(1), None, vec![1, 2, 3, 99]).await.unwrap();
     assert_eq!(found.head, log.head);
     assert_eq!(found.messages.len(), 2, "an edit is no message");
     let edit = (Timestamp::from_millis(1_003), b"one, edited again".to_vec());
@@ -313,9 +366,9 @@ pub(crate) async fn an_erased_text_is_returned_by_no_read(backend: &dyn Backend)
     assert_eq!(erased.iter().map(|record| record.body.as_slice()).collect::<Vec<_>>(), [b"m", b"e", b"e"]);
     let mut seen = format!("{slice:?}");
     seen += &format!("{:?}", handle.tail(id(1), 9).await.unwrap());
-    seen += &format!("{:?}", handle.messages(id(1), MessageRange::After(0), ALL).await.unwrap());
-    seen += &format!("{:?}", handle.messages_at(id(1), vec![1]).await.unwrap());
-    seen += &format!("{:?}", handle.overviews(user("alice"), vec![id(1)]).await.unwrap());
+    seen += &format!("{:?}", handle.messages(id(1), user("alice"), MessageRange::After(0), ALL).await.unwrap());
+    seen += &format!("{:?}", handle.messages_at(id(1), None, vec![1]).await.unwrap());
+    seen += &format!("{:?}", handle.overviews(user("alice"), vec![(id(1), 0)]).await.unwrap());
     let bytes = |text: &str| format!("{:?}", text.as_bytes()).trim_matches(['[', ']']).to_owned();
     assert!(!seen.contains(&bytes("secret")), "{seen}");
     assert!(seen.contains(&bytes("other, edited")));
@@ -338,7 +391,8 @@ pub(crate) async fn pages_of_messages_search_a_bounded_run(backend: &dyn Backend
         let mut range = if forward { MessageRange::After(0) } else { MessageRange::Before(u64::MAX) };
         let (mut seen, mut pages) = (Vec::new(), 0);
         loop {
-            let slice = handle.messages(id(1), range, ReadLimit { items: 2, bytes: usize::MAX }).await.unwrap();
+            let two = ReadLimit { items: 2, bytes: usize::MAX };
+            let slice = handle.messages(id(1), user("alice"), range, two).await.unwrap();
             seen.extend(slice.messages.iter().map(|message| message.record.head.seq));
             pages += 1;
             let Some(searched_to) = slice.searched_to else { break };
@@ -348,7 +402,7 @@ pub(crate) async fn pages_of_messages_search_a_bounded_run(backend: &dyn Backend
         assert!(pages > 2, "one page does not search all of it");
     }
     let by_size = ReadLimit { items: 10, bytes: 1 };
-    let newest = handle.messages(id(1), MessageRange::Before(u64::MAX), by_size).await.unwrap();
+    let newest = handle.messages(id(1), user("alice"), MessageRange::Before(u64::MAX), by_size).await.unwrap();
     assert_eq!(newest.messages.len(), 1);
     assert!(newest.searched_to.is_some());
 }
@@ -358,17 +412,17 @@ pub(crate) async fn overviews_join_head_message_and_position(backend: &dyn Backe
     let mut log = Writer::new(id(1));
     store(&handle, log.message("alice", "m1", "one")).await;
     let mut second = log.message("alice", "m2", "two");
-    second.positions = vec![Position { user: user("alice"), read_seq: 2, read_message_no: 2 }];
+    second.positions = vec![Position::read(user("alice"), 2, 2)];
     store(&handle, second).await;
     store(&handle, log.edit(1, "e1", "one, edited")).await;
 
-    let overviews = handle.overviews(user("alice"), vec![id(2), id(1)]).await.unwrap();
+    let overviews = handle.overviews(user("alice"), vec![(id(2), 0), (id(1), 0)]).await.unwrap();
     assert_eq!((overviews[0].head, overviews[0].last_message.as_ref()), (Head::default(), None));
     assert_eq!(overviews[1].head, log.head);
     assert_eq!(overviews[1].last_message.as_ref().unwrap().record.head.seq, 2);
     assert_eq!(overviews[1].position.read_seq, 2);
-    let of_bob = handle.overviews(user("bob"), vec![id(1)]).await.unwrap();
-    assert_eq!(of_bob[0].position, Position { user: user("bob"), read_seq: 0, read_message_no: 0 });
+    let of_bob = handle.overviews(user("bob"), vec![(id(1), 0)]).await.unwrap();
+    assert_eq!(of_bob[0].position, Position::read(user("bob"), 0, 0));
 }
 
 pub(crate) async fn positions_keep_their_maximum(backend: &dyn Backend) {
@@ -377,23 +431,23 @@ pub(crate) async fn positions_keep_their_maximum(backend: &dyn Backend) {
     for n in 0..9 {
         store(&one, log.message("alice", &format!("m{n}"), "text")).await;
     }
-    assert_eq!(one.set_position(id(1), user("bob"), 10).await.unwrap(), PositionSet::PastHead { head: 9 });
+    assert_eq!(one.set_position(id(1), user("bob"), Mark::Read(10)).await.unwrap(), PositionSet::PastHead { head: 9 });
     // Both handles at once, in no order.
     let sets = [4, 9, 2, 7, 9, 1].into_iter().enumerate().map(|(n, seq)| {
         let handle = if n % 2 == 0 { &one } else { &two };
-        async move { (seq, handle.set_position(id(1), user("bob"), seq).await.unwrap()) }
+        async move { (seq, handle.set_position(id(1), user("bob"), Mark::Read(seq)).await.unwrap()) }
     });
     for (seq, set) in join_all(sets).await {
         let PositionSet::Set { position, head, .. } = set else { panic!("{set:?}") };
         assert!(position.read_seq >= seq && position.read_message_no == position.read_seq);
         assert_eq!(head.seq, 9);
     }
-    let settled = two.set_position(id(1), user("bob"), 3).await.unwrap();
-    let position = Position { user: user("bob"), read_seq: 9, read_message_no: 9 };
+    let settled = two.set_position(id(1), user("bob"), Mark::Read(3)).await.unwrap();
+    let position = Position::read(user("bob"), 9, 9);
     assert_eq!(settled, PositionSet::Set { position: position.clone(), moved: false, head: log.head });
     // A batch does not take it back either.
     let mut late = log.message("alice", "late", "text");
-    late.positions = vec![Position { user: user("bob"), read_seq: 5, read_message_no: 5 }];
+    late.positions = vec![Position::read(user("bob"), 5, 5)];
     store(&one, late).await;
     assert_eq!(one.positions(id(1), None, 10).await.unwrap().positions, [position]);
 }
@@ -403,7 +457,7 @@ pub(crate) async fn positions_are_paged_by_user(backend: &dyn Backend) {
     let mut log = Writer::new(id(1));
     store(&handle, log.message("alice", "m1", "text")).await;
     for name in ["dora", "bob", "carol"] {
-        handle.set_position(id(1), user(name), 1).await.unwrap();
+        handle.set_position(id(1), user(name), Mark::Read(1)).await.unwrap();
     }
     let first = handle.positions(id(1), None, 2).await.unwrap();
     assert_eq!(first.positions.iter().map(|p| p.user.as_str()).collect::<Vec<_>>(), ["bob", "carol"]);
@@ -417,8 +471,8 @@ pub(crate) async fn who_is_gone_has_no_position(backend: &dyn Backend) {
     let handle = backend.open().await;
     let mut log = Writer::new(id(1));
     store(&handle, log.message("alice", "m1", "text")).await;
-    handle.set_position(id(1), user("bob"), 1).await.unwrap();
-    handle.set_position(id(1), user("carol"), 1).await.unwrap();
+    handle.set_position(id(1), user("bob"), Mark::Read(1)).await.unwrap();
+    handle.set_position(id(1), user("carol"), Mark::Read(1)).await.unwrap();
     let mut removal = log.system("bob is gone");
     removal.departed = vec![user("bob")];
     store(&handle, removal).await;
@@ -426,13 +480,141 @@ pub(crate) async fn who_is_gone_has_no_position(backend: &dyn Backend) {
     assert_eq!(left.iter().map(|p| p.user.as_str()).collect::<Vec<_>>(), ["carol"]);
 }
 
+pub(crate) async fn delivered_positions_keep_their_maximum_and_follow_reading(backend: &dyn Backend) {
+    let (one, two) = (backend.open().await, backend.open().await);
+    let mut log = Writer::new(id(1));
+    for n in 0..9 {
+        store(&one, log.message("alice", &format!("m{n}"), "text")).await;
+    }
+    let of_bob = async |handle: &Arc<dyn Store>| {
+        let listed = handle.positions(id(1), None, 10).await.unwrap().positions;
+        listed.into_iter().find(|position| position.user == user("bob")).unwrap()
+    };
+    let set = async |handle: &Arc<dyn Store>, mark| handle.set_position(id(1), user("bob"), mark).await.unwrap();
+    assert_eq!(set(&one, Mark::Delivered(10)).await, PositionSet::PastHead { head: 9 });
+    for (seq, mark) in [(5, Mark::Delivered(5)), (5, Mark::Delivered(3)), (5, Mark::Read(2)), (7, Mark::Read(7))] {
+        let PositionSet::Set { position, moved, .. } = set(&one, mark).await else { panic!("{mark:?}") };
+        assert_eq!((position.delivered_seq, moved), (seq, mark != Mark::Delivered(3)), "{mark:?}");
+    }
+    assert_eq!(of_bob(&two).await, Position { delivered_seq: 7, ..Position::read(user("bob"), 7, 7) });
+    set(&two, Mark::Delivered(8)).await;
+    let mut late = log.message("alice", "late", "text");
+    late.positions = vec![Position::read(user("bob"), 6, 6)];
+    store(&one, late).await;
+    assert_eq!(of_bob(&one).await, Position { delivered_seq: 8, ..Position::read(user("bob"), 7, 7) });
+    // Who has read nothing may have been reached.
+    one.set_position(id(1), user("carol"), Mark::Delivered(4)).await.unwrap();
+    let overview = two.overviews(user("carol"), vec![(id(1), 0)]).await.unwrap().remove(0);
+    assert_eq!(overview.position, Position { delivered_seq: 4, ..Position::read(user("carol"), 0, 0) });
+}
+
+pub(crate) async fn reactions_are_counted_by_kind_and_marked_for_their_viewer(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    store(&handle, log.message("alice", "m1", "one")).await;
+    store(&handle, log.message("alice", "m2", "two")).await;
+    for append in [
+        log.react("alice", 1, "late in the alphabet"),
+        log.react("bob", 1, "+1"),
+        log.react("alice", 1, "+1"),
+        // Repeats what holds.
+        log.react("alice", 1, "+1"),
+        log.react("carol", 1, "gone"),
+        log.unreact("carol", 1, "gone"),
+        // Was never there.
+        log.unreact("carol", 1, "+1"),
+    ] {
+        store(&handle, append).await;
+    }
+    let of_bob = [("late in the alphabet", 1, false), ("+1", 2, true)];
+    assert_eq!(counts(&at(&handle, Some("bob"), 1).await), of_bob);
+    assert_eq!(counts(&at(&handle, None, 1).await), [("late in the alphabet", 1, false), ("+1", 2, false)]);
+    assert!(at(&handle, Some("bob"), 2).await.reactions.is_empty());
+    let page = handle.messages(id(1), user("bob"), MessageRange::After(0), ALL).await.unwrap();
+    assert_eq!(counts(&page.messages[0]), of_bob);
+    store(&handle, log.react("bob", 2, "last")).await;
+    let overview = handle.overviews(user("bob"), vec![(id(1), 0)]).await.unwrap().remove(0);
+    assert_eq!(counts(&overview.last_message.unwrap()), [("last", 1, true)]);
+}
+
+pub(crate) async fn reactions_are_found_by_user(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    store(&handle, log.message("alice", "m1", "one")).await;
+    store(&handle, log.react("bob", 1, "+1")).await;
+    let asked = vec![key(1, "+1", "alice"), key(1, "+1", "bob"), key(1, "-1", "bob"), key(9, "+1", "bob")];
+    let (head, found) = handle.find_reactions(id(1), asked).await.unwrap();
+    assert_eq!((head, found), (log.head, vec![false, true, false, false]));
+}
+
+pub(crate) async fn pins_are_listed_newest_first(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    for n in 0..4 {
+        store(&handle, log.message("alice", &format!("m{n}"), "text")).await;
+    }
+    for append in
+        [log.pin("bob", 3), log.pin("alice", 1), log.pin("alice", 4), log.pin("carol", 3), log.unpin("bob", 1)]
+    {
+        store(&handle, append).await;
+    }
+    let page = async |before, items| {
+        let limit = ReadLimit { items, bytes: usize::MAX };
+        let slice = handle.pins(id(1), user("alice"), before, limit).await.unwrap();
+        assert_eq!(slice.head, log.head);
+        let places: Vec<u64> = slice.messages.iter().map(|message| message.record.head.seq).collect();
+        (places, slice.searched_to)
+    };
+    assert_eq!(page(u64::MAX, 9).await, (vec![4, 3], None));
+    assert_eq!(page(u64::MAX, 1).await, (vec![4], Some(7)));
+    assert_eq!(page(7, 1).await, (vec![3], None), "the first pin of a message holds");
+    assert_eq!(handle.pin_count(id(1)).await.unwrap(), (log.head, 2));
+    let pin = Pin { seq: 5, time: Timestamp::from_millis(1_004), user: user("bob") };
+    assert_eq!(at(&handle, None, 3).await.pin, Some(pin));
+    assert_eq!(at(&handle, None, 1).await.pin, None);
+}
+
+pub(crate) async fn a_deletion_takes_reactions_and_pins_away(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    store(&handle, log.message("alice", "m1", "one")).await;
+    store(&handle, log.react("bob", 1, "+1")).await;
+    store(&handle, log.pin("bob", 1)).await;
+    store(&handle, log.delete(1, "d1")).await;
+    // What comes late does not bring them back.
+    store(&handle, log.react("bob", 1, "-1")).await;
+    store(&handle, log.pin("bob", 1)).await;
+    let message = at(&handle, Some("bob"), 1).await;
+    assert_eq!((message.pin, message.reactions), (None, Vec::new()));
+    assert!(message.delete_time.is_some());
+    assert_eq!(handle.pin_count(id(1)).await.unwrap().1, 0);
+    assert_eq!(handle.find_reactions(id(1), vec![key(1, "+1", "bob")]).await.unwrap().1, [false]);
+    assert!(handle.pins(id(1), user("bob"), u64::MAX, ALL).await.unwrap().messages.is_empty());
+}
+
+pub(crate) async fn overviews_count_from_the_place_that_is_asked_for(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    for n in 0..4 {
+        store(&handle, log.message("alice", &format!("m{n}"), "text")).await;
+        store(&handle, log.system("change")).await;
+    }
+    handle.set_position(id(1), user("bob"), Mark::Read(3)).await.unwrap();
+    for (asked, passed) in [(0, 2), (2, 2), (3, 2), (4, 2), (5, 3), (8, 4), (900, 4)] {
+        let overview = handle.overviews(user("bob"), vec![(id(1), asked)]).await.unwrap().remove(0);
+        assert_eq!((overview.position.read_seq, overview.passed_message_no), (3, passed), "{asked}");
+    }
+}
+
 pub(crate) async fn an_unknown_log_is_empty(backend: &dyn Backend) {
     let handle = backend.open().await;
     assert!(handle.read_log(id(1), 0, ALL).await.unwrap().records.is_empty());
     assert!(handle.tail(id(1), 64).await.unwrap().records.is_empty());
     assert_eq!(handle.heads(vec![id(1)]).await.unwrap(), [Head::default()]);
-    assert!(handle.messages(id(1), MessageRange::Before(u64::MAX), ALL).await.unwrap().messages.is_empty());
-    let set = handle.set_position(id(1), user("bob"), 1).await.unwrap();
+    assert!(
+        handle.messages(id(1), user("bob"), MessageRange::Before(u64::MAX), ALL).await.unwrap().messages.is_empty()
+    );
+    let set = handle.set_position(id(1), user("bob"), Mark::Read(1)).await.unwrap();
     assert_eq!(set, PositionSet::PastHead { head: 0 });
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Map: `connection` opens and sets up; `migrations` brings the schema up to date; `writer` is the one thread that writes,
 //! and commits what has queued up across conversations at once; `append` and `position` are what it does in a transaction;
-//! `checkpoint` gets erased texts off the disk; `readers` is the pool of read connections, `log`, `messages` and `overview`
-//! what is asked of it; `row` turns rows into records.
+//! `checkpoint` gets erased texts off the disk; `readers` is the pool of read connections, `log`, `messages`, `reaction` and
+//! `overview` what is asked of it; `change` is what entries do to messages; `row` turns rows into records.
 //!
 //! Invariants
 //! - Only the writer's connection writes.
@@ -11,6 +11,7 @@
 //! - Two processes on one file are correct, only slower: the condition is checked under the file's write lock.
 
 mod append;
+mod change;
 mod checkpoint;
 mod connection;
 mod log;
@@ -18,6 +19,7 @@ mod messages;
 mod migrations;
 mod overview;
 mod position;
+mod reaction;
 mod readers;
 mod row;
 #[cfg(test)]
@@ -35,11 +37,12 @@ use viberchat_kit::id::{ConversationId, UserId};
 use self::readers::Readers;
 use self::writer::Writer;
 use super::{
-    Append, Appended, LogSlice, MessageRange, MessageSlice, Overview, PositionSet, PositionSlice, ReadLimit, Result,
-    Store,
+    Append, Appended, LogSlice, MessageRange, MessageSlice, Overview, PositionSet, PositionSlice, ReactionKey,
+    ReadLimit, Result, Store,
 };
 use crate::domain::dedup::{Found, WriteId};
 use crate::domain::head::Head;
+use crate::domain::position::Mark;
 use crate::metrics::StoreMetrics;
 
 /// How the store is set up.
@@ -136,38 +139,71 @@ impl Store for SqliteStore {
     fn messages(
         &self,
         conversation_id: ConversationId,
+        viewer: UserId,
         range: MessageRange,
         limit: ReadLimit,
     ) -> BoxFuture<'_, Result<MessageSlice>> {
-        self.readers.read(move |connection| messages::page(connection, conversation_id, range, limit)).boxed()
+        self.readers.read(move |connection| messages::page(connection, conversation_id, &viewer, range, limit)).boxed()
     }
 
-    fn messages_at(&self, conversation_id: ConversationId, seqs: Vec<u64>) -> BoxFuture<'_, Result<MessageSlice>> {
-        self.readers.read(move |connection| messages::at(connection, conversation_id, &seqs)).boxed()
+    fn messages_at(
+        &self,
+        conversation_id: ConversationId,
+        viewer: Option<UserId>,
+        seqs: Vec<u64>,
+    ) -> BoxFuture<'_, Result<MessageSlice>> {
+        self.readers.read(move |connection| messages::at(connection, conversation_id, viewer.as_ref(), &seqs)).boxed()
+    }
+
+    fn pins(
+        &self,
+        conversation_id: ConversationId,
+        viewer: UserId,
+        before_seq: u64,
+        limit: ReadLimit,
+    ) -> BoxFuture<'_, Result<MessageSlice>> {
+        let page = move |connection: &_| messages::pinned(connection, conversation_id, &viewer, before_seq, limit);
+        self.readers.read(page).boxed()
+    }
+
+    fn pin_count(&self, conversation_id: ConversationId) -> BoxFuture<'_, Result<(Head, u64)>> {
+        self.readers.read(move |connection| messages::pin_count(connection, conversation_id)).boxed()
+    }
+
+    fn find_reactions(
+        &self,
+        conversation_id: ConversationId,
+        keys: Vec<ReactionKey>,
+    ) -> BoxFuture<'_, Result<(Head, Vec<bool>)>> {
+        self.readers.read(move |connection| reaction::find(connection, conversation_id, &keys)).boxed()
     }
 
     fn heads(&self, conversation_ids: Vec<ConversationId>) -> BoxFuture<'_, Result<Vec<Head>>> {
         self.readers.read(move |connection| log::heads(connection, &conversation_ids)).boxed()
     }
 
-    fn overviews(&self, user: UserId, conversation_ids: Vec<ConversationId>) -> BoxFuture<'_, Result<Vec<Overview>>> {
-        self.readers.read(move |connection| overview::read(connection, &user, &conversation_ids)).boxed()
+    fn overviews(
+        &self,
+        user: UserId,
+        conversations: Vec<(ConversationId, u64)>,
+    ) -> BoxFuture<'_, Result<Vec<Overview>>> {
+        self.readers.read(move |connection| overview::read(connection, &user, &conversations)).boxed()
     }
 
     fn set_position(
         &self,
         conversation_id: ConversationId,
         user: UserId,
-        seq: u64,
+        mark: Mark,
     ) -> BoxFuture<'_, Result<PositionSet>> {
         async move {
             // Most calls repeat what is known or follow a send: those need no write and no sync.
             let asked = user.clone();
             let present =
-                self.readers.read(move |connection| position::present(connection, conversation_id, &asked, seq));
+                self.readers.read(move |connection| position::present(connection, conversation_id, &asked, mark));
             match present.await? {
                 Some(settled) => Ok(settled),
-                None => self.writer.set_position(conversation_id, user, seq).await,
+                None => self.writer.set_position(conversation_id, user, mark).await,
             }
         }
         .boxed()

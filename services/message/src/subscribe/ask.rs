@@ -80,9 +80,9 @@ impl Subscription {
             return;
         };
         match outcome {
-            Ok((head, member_version)) => {
+            Ok((head, standing)) => {
                 let after_seq = after_seq.unwrap_or(head.seq);
-                follow.member_version = member_version;
+                follow.standing = standing;
                 self.note(conversation_id, |follow| follow.start(after_seq, head.seq));
                 self.out.push_back(Push::Subscribed(Subscribed {
                     correlation_id,

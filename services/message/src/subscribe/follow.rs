@@ -1,8 +1,11 @@
 //! One followed conversation: after n comes n + 1, and nothing else. Pure.
 
+use std::sync::Arc;
+
 use viberchat_kit::fault;
 
 use crate::convert::Viewer;
+use crate::domain::membership::Standing;
 
 /// Where a stream stands in a conversation. Small: a stream has thousands, and nothing else is kept for each.
 #[derive(Debug)]
@@ -19,8 +22,8 @@ pub(super) struct Follow {
     pub(super) generation: u64,
     /// Who looks.
     pub(super) viewer: Viewer,
-    /// For users: the version at which they were last known as a member.
-    pub(super) member_version: u64,
+    /// For users: what they were last known to be, a member.
+    pub(super) standing: Option<Arc<Standing>>,
 }
 
 /// What to do after something was heard of the log.
@@ -37,7 +40,7 @@ pub(super) enum Heard {
 impl Follow {
     /// Registered, and not started yet.
     pub(super) fn new(viewer: Viewer, generation: u64) -> Self {
-        Self { sent: 0, known: 0, started: false, behind: false, generation, viewer, member_version: 0 }
+        Self { sent: 0, known: 0, started: false, behind: false, generation, viewer, standing: None }
     }
 
     /// Begins after `after`, with the head as it was read. What was heard since the registration counts too.

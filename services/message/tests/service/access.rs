@@ -30,7 +30,10 @@ async fn all_calls(client: &mut Client, user: &str, id: &str, message_id: &str) 
             text: "t".to_owned(),
             known_seq: None,
             keep_read_position: false,
-            door: 0
+            door: 0,
+            reply_to_message_id: String::new(),
+            mentioned_user_ids: Vec::new(),
+            metadata: None,
         }
     );
     let edit_id = format!("e{}", &request_id[..20]);
@@ -40,9 +43,39 @@ async fn all_calls(client: &mut Client, user: &str, id: &str, message_id: &str) 
             message_id: message_id.clone(),
             text: "t".to_owned(),
             request_id: edit_id,
+            known_seq: None,
+            mentioned_user_ids: Vec::new(),
+        }
+    );
+    let of_write = |kind: &str| format!("{kind}{}", &request_id[..20]);
+    call!(
+        add_reaction,
+        AddReactionRequest {
+            message_id: message_id.clone(),
+            emoji: "+1".to_owned(),
+            request_id: of_write("r"),
             known_seq: None
         }
     );
+    call!(
+        remove_reaction,
+        RemoveReactionRequest {
+            message_id: message_id.clone(),
+            emoji: "+1".to_owned(),
+            request_id: of_write("u"),
+            known_seq: None
+        }
+    );
+    call!(
+        pin_message,
+        PinMessageRequest { message_id: message_id.clone(), request_id: of_write("p"), known_seq: None }
+    );
+    call!(
+        unpin_message,
+        UnpinMessageRequest { message_id: message_id.clone(), request_id: of_write("q"), known_seq: None }
+    );
+    call!(list_pinned_messages, ListPinnedMessagesRequest { page_size: 0, page_token: String::new() });
+    call!(mark_delivered, MarkDeliveredRequest { seq: 1 });
     call!(get_message, GetMessageRequest { message_id: message_id.clone() });
     call!(list_messages, ListMessagesRequest { page_size: 0, page_token: String::new(), anchor: None });
     call!(read_log, ReadLogRequest { after_seq: 0, limit: 0 });

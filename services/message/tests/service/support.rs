@@ -36,6 +36,11 @@ struct Known {
     members: BTreeMap<String, types::Role>,
     spans: BTreeMap<String, Vec<conversation::Span>>,
     peer_gone: bool,
+    blocked: bool,
+    history: types::HistoryVisibility,
+    cleared: BTreeMap<String, u64>,
+    /// Members beside those in `members`.
+    others: u32,
 }
 
 /// The conversation service of the tests: answers who may do what, and notes what it is told.
@@ -61,6 +66,41 @@ impl Members {
 
     pub(crate) fn set_peer_gone(&self, id: ConversationId) {
         self.known.lock().get_mut(&id.to_string()).unwrap().peer_gone = true;
+    }
+
+    pub(crate) fn set_blocked(&self, id: ConversationId, blocked: bool) {
+        self.known.lock().get_mut(&id.to_string()).unwrap().blocked = blocked;
+    }
+
+    /// Those who join later see only what comes during their stays.
+    pub(crate) fn hide_history(&self, id: ConversationId) {
+        self.known.lock().get_mut(&id.to_string()).unwrap().history = types::HistoryVisibility::SinceJoining;
+    }
+
+    /// The user has deleted the chat for themselves up to here.
+    pub(crate) fn clear(&self, id: ConversationId, user: &str, cleared_seq: u64) {
+        self.known.lock().get_mut(&id.to_string()).unwrap().cleared.insert(user.to_owned(), cleared_seq);
+    }
+
+    /// So many more members than those who are named.
+    pub(crate) fn set_others(&self, id: ConversationId, others: u32) {
+        self.known.lock().get_mut(&id.to_string()).unwrap().others = others;
+    }
+
+    /// The log has the entry of leaving.
+    pub(crate) fn left(&self, id: ConversationId, user: &str, to_seq: u64) {
+        let mut known = self.known.lock();
+        let spans = known.get_mut(&id.to_string()).unwrap().spans.get_mut(user).unwrap();
+        spans.last_mut().unwrap().to_seq = to_seq;
+    }
+
+    /// Commits the end of a group, which the log has not heard of. Returns the version.
+    pub(crate) fn close(&self, id: ConversationId) -> u64 {
+        let mut known = self.known.lock();
+        let known = known.get_mut(&id.to_string()).unwrap();
+        known.members.clear();
+        known.version += 1;
+        known.version
     }
 
     /// A group whose creation is not in the log yet: nobody's stay has begun.
@@ -116,6 +156,10 @@ impl Members {
             role: role.into(),
             spans,
             peer_state: peer.into(),
+            history: known.history.into(),
+            cleared_seq: known.cleared.get(&request.user_id).copied().unwrap_or_default(),
+            blocked: known.blocked,
+            member_count: u32::try_from(known.members.len()).unwrap() + known.others,
         }
     }
 }
@@ -145,6 +189,23 @@ macro_rules! conversation_server {
                     return Err(Status::unavailable("asleep"));
                 }
                 Ok(Response::new(self.0.authorize(&request.into_inner())))
+            }
+
+            async fn batch_authorize_members(
+                &self,
+                request: Request<conversation::BatchAuthorizeMembersRequest>,
+            ) -> Result<Response<conversation::BatchAuthorizeMembersResponse>, Status> {
+                self.0.questions.fetch_add(1, Ordering::SeqCst);
+                if self.0.silent.load(Ordering::SeqCst) {
+                    std::future::pending::<()>().await;
+                }
+                if self.0.unavailable.load(Ordering::SeqCst) {
+                    return Err(Status::unavailable("asleep"));
+                }
+                let requests = request.into_inner().requests;
+                assert!(requests.len() <= 200, "a question names {} pairs", requests.len());
+                let responses = requests.iter().map(|request| self.0.authorize(request)).collect();
+                Ok(Response::new(conversation::BatchAuthorizeMembersResponse { responses }))
             }
 
             async fn record_activity(
@@ -190,11 +251,20 @@ conversation_server! {
     update_member_role(UpdateMemberRoleRequest) -> UpdateMemberRoleResponse;
     update_member_settings(UpdateMemberSettingsRequest) -> UpdateMemberSettingsResponse;
     list_members(ListMembersRequest) -> ListMembersResponse;
+    delete_conversation(DeleteConversationRequest) -> DeleteConversationResponse;
+    block_user(BlockUserRequest) -> BlockUserResponse;
+    unblock_user(UnblockUserRequest) -> UnblockUserResponse;
+    list_blocked_users(ListBlockedUsersRequest) -> ListBlockedUsersResponse;
+    batch_check_shared(BatchCheckSharedRequest) -> BatchCheckSharedResponse;
 }
 
 static CONVERSATION_METHODS: &[MethodRule] = &[
     MethodRule::unary(
         "/viberchat.conversation.v1.ConversationService/AuthorizeMember",
+        Access::service(Scope::Authorize),
+    ),
+    MethodRule::unary(
+        "/viberchat.conversation.v1.ConversationService/BatchAuthorizeMembers",
         Access::service(Scope::Authorize),
     ),
     MethodRule::unary("/viberchat.conversation.v1.ConversationService/RecordActivity", Access::service(Scope::Relay)),
@@ -296,7 +366,7 @@ pub(crate) async fn create_group(
 ) -> ConversationId {
     let id = world.members.group(members);
     let listed = members.iter().map(|(user, role)| member_role(user, *role)).collect();
-    let created = proto::ConversationCreated { name: "group".to_owned(), members: listed };
+    let created = proto::ConversationCreated { name: "group".to_owned(), members: listed, history: 0 };
     let seq = system(client, id, 1, members[0].0, entry_body::Body::ConversationCreated(created)).await.unwrap().seq;
     for (user, _) in members {
         world.members.joined(id, user, seq);
@@ -377,6 +447,7 @@ pub(crate) async fn edit(
         text: text.to_owned(),
         request_id: request_id.to_owned(),
         known_seq: None,
+        mentioned_user_ids: Vec::new(),
     };
     client.edit_message(by(user, request)).await.map(Response::into_inner)
 }
@@ -397,18 +468,31 @@ pub(crate) async fn delete(
     client.delete_message(by(user, request)).await.map(Response::into_inner)
 }
 
+/// The last place that an entry stands for.
+pub(crate) fn end_of(entry: &proto::LogEntry) -> u64 {
+    match entry.body.as_ref().and_then(|body| body.body.as_ref()) {
+        Some(entry_body::Body::Hidden(hidden)) => hidden.to_seq,
+        _ => entry.seq,
+    }
+}
+
+/// Whether it stands for what its reader may not see.
+pub(crate) fn is_hidden(entry: &proto::LogEntry) -> bool {
+    matches!(entry.body.as_ref().and_then(|body| body.body.as_ref()), Some(entry_body::Body::Hidden(_)))
+}
+
 /// The whole log, as a user reads it; checks that it is 1 … head.
 pub(crate) async fn log(client: &mut Client, user: &str, id: ConversationId) -> Vec<proto::LogEntry> {
     let mut entries: Vec<proto::LogEntry> = Vec::new();
     loop {
-        let after_seq = entries.last().map_or(0, |entry| entry.seq);
+        let after_seq = entries.last().map_or(0, end_of);
         let request = proto::ReadLogRequest { conversation_id: id.to_string(), after_seq, limit: 200 };
         let page = client.read_log(by(user, request)).await.unwrap().into_inner();
         for entry in page.entries {
-            assert_eq!(entry.seq, entries.len() as u64 + 1, "the log has no gap");
+            assert_eq!(entry.seq, entries.last().map_or(0, end_of) + 1, "the log has no gap");
             entries.push(entry);
         }
-        if entries.len() as u64 >= page.head_seq {
+        if entries.last().map_or(0, end_of) >= page.head_seq {
             return entries;
         }
     }

@@ -1,4 +1,5 @@
 use super::super::entry::MemberRole;
+use super::super::visibility::{History, View};
 use super::*;
 
 fn user(name: &str) -> UserId {
@@ -63,6 +64,10 @@ fn a_member_whose_stay_has_not_begun_waits() {
         joined: false,
         was_member: false,
         peer_gone: false,
+        joined_seq: 0,
+        blocked: false,
+        member_count: 2,
+        view: View::of(History::Shared, &[], 0),
     };
     assert_eq!(standing.reader(), Err(Refusal::MembershipPending));
     let joined = Standing { joined: true, ..standing.clone() };

@@ -2,9 +2,9 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension as _, f
 use viberchat_kit::fault;
 use viberchat_kit::id::ConversationId;
 
-use super::position;
 use super::row::signed;
-use crate::store::{Append, Appended, Record, StateChange};
+use super::{change, position};
+use crate::store::{Append, Appended, Record};
 
 /// Why an append could not be done inside the transaction, which has to be rolled back.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ pub(super) fn run(connection: &Connection, append: &Append) -> Result<Appended, 
         return Ok(Appended::Conflict { head });
     }
     insert_records(connection, append)?;
-    for change in &append.changes {
-        change_state(connection, append.conversation_id, change)?;
+    for changed in &append.changes {
+        change::apply(connection, append.conversation_id, changed)?;
     }
     for moved in &append.positions {
         position::raise(connection, append.conversation_id, moved)?;
@@ -89,56 +89,4 @@ fn prepare_insert(connection: &Connection) -> rusqlite::Result<CachedStatement<'
         return connection.prepare_cached(&INSERT.replacen("INSERT", "INSERT OR REPLACE", 1));
     }
     connection.prepare_cached(INSERT)
-}
-
-fn change_state(
-    connection: &Connection,
-    conversation_id: ConversationId,
-    change: &StateChange,
-) -> rusqlite::Result<()> {
-    let conversation = conversation_id.as_bytes();
-    match change {
-        StateChange::Edit { message_seq, edit_seq } => {
-            connection
-                .prepare_cached(
-                    "INSERT INTO message_state (conversation_id, message_seq, edit_seq) VALUES (?1, ?2, ?3) \
-                     ON CONFLICT DO UPDATE SET edit_seq = excluded.edit_seq",
-                )?
-                .execute(params![conversation, signed(*message_seq), signed(*edit_seq)])?;
-        }
-        StateChange::Delete { message_seq, delete_seq, message_body, edit_body } => {
-            connection
-                .prepare_cached(
-                    "INSERT INTO message_state (conversation_id, message_seq, delete_seq) VALUES (?1, ?2, ?3) \
-                     ON CONFLICT DO UPDATE SET delete_seq = excluded.delete_seq",
-                )?
-                .execute(params![conversation, signed(*message_seq), signed(*delete_seq)])?;
-            // Mutant `deletion_leaves_text`: the message is marked as deleted, and the log still tells what it said.
-            if !fault::mutant("deletion_leaves_text") {
-                erase(connection, conversation_id, *message_seq, message_body, edit_body)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Overwrites the bodies of a message and of its edits. The rows shrink, so they stay on their pages, and
-/// `secure_delete` overwrites what they leave.
-fn erase(
-    connection: &Connection,
-    conversation_id: ConversationId,
-    message_seq: u64,
-    message_body: &[u8],
-    edit_body: &[u8],
-) -> rusqlite::Result<()> {
-    let conversation = conversation_id.as_bytes();
-    connection
-        .prepare_cached("UPDATE log SET erased = 1, body = ?3 WHERE conversation_id = ?1 AND seq = ?2")?
-        .execute(params![conversation, signed(message_seq), message_body])?;
-    connection
-        .prepare_cached(
-            "UPDATE log SET erased = 1, body = ?3 WHERE conversation_id = ?1 AND target_seq = ?2 AND kind = ?4",
-        )?
-        .execute(params![conversation, signed(message_seq), edit_body, crate::domain::entry::Kind::EDITED.0])?;
-    Ok(())
 }

@@ -5,7 +5,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// All migrations, oldest first. A released one never changes. `user_version` says how many a file has.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/sqlite/0001_log.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/sqlite/0001_log.sql"),
+    include_str!("../../../migrations/sqlite/0002_reactions_pins_delivered.sql"),
+];
 
 /// Why a schema is not the present one.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use viberchat_kit::id::{ConversationId, UserId};
 
 use super::log::{head, head_at};
 use super::row::{self, signed};
-use crate::domain::position::Position;
+use crate::domain::position::{Mark, Position};
 use crate::store::{PositionSet, PositionSlice};
 
 /// Writes a position, unless a greater one is there. The numbers of one place always belong together, so each keeps its
@@ -14,17 +14,26 @@ pub(super) fn raise(
     conversation_id: ConversationId,
     position: &Position,
 ) -> rusqlite::Result<()> {
-    const RAISE: &str = "INSERT INTO position (conversation_id, user_id, read_seq, read_message_no) \
-         VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET \
-         read_seq = max(read_seq, excluded.read_seq), read_message_no = max(read_message_no, excluded.read_message_no)";
-    // Mutant `position_backwards`: the last writer wins, not the greatest position.
-    const OVERWRITE: &str = "INSERT OR REPLACE INTO position (conversation_id, user_id, read_seq, read_message_no) \
-         VALUES (?1, ?2, ?3, ?4)";
-    let sql = if fault::mutant("position_backwards") { OVERWRITE } else { RAISE };
-    let Position { user, read_seq, read_message_no } = position;
+    const INSERT: &str = "INSERT INTO position (conversation_id, user_id, read_seq, read_message_no, delivered_seq) \
+         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET ";
+    const RAISE_READ: &str =
+        "read_seq = max(read_seq, excluded.read_seq), read_message_no = max(read_message_no, excluded.read_message_no)";
+    const RAISE_DELIVERED: &str = "delivered_seq = max(delivered_seq, excluded.delivered_seq)";
+    // Mutants `position_backwards` and `delivered_backwards`: the last writer wins, not the greatest position.
+    const SET_READ: &str = "read_seq = excluded.read_seq, read_message_no = excluded.read_message_no";
+    const SET_DELIVERED: &str = "delivered_seq = excluded.delivered_seq";
+    let read = if fault::mutant("position_backwards") { SET_READ } else { RAISE_READ };
+    let delivered = if fault::mutant("delivered_backwards") { SET_DELIVERED } else { RAISE_DELIVERED };
+    let Position { user, read_seq, read_message_no, delivered_seq } = position;
     connection
-        .prepare_cached(sql)?
-        .execute(params![conversation_id.as_bytes(), user.as_str(), signed(*read_seq), signed(*read_message_no)])
+        .prepare_cached(&format!("{INSERT}{read}, {delivered}"))?
+        .execute(params![
+            conversation_id.as_bytes(),
+            user.as_str(),
+            signed(*read_seq),
+            signed(*read_message_no),
+            signed(*delivered_seq),
+        ])
         .map(drop)
 }
 
@@ -36,36 +45,47 @@ pub(super) fn forget(connection: &Connection, conversation_id: ConversationId, u
         .map(drop)
 }
 
-/// Moves a position to `seq` inside the writer's transaction.
+/// Moves a position inside the writer's transaction.
 pub(super) fn set(
     connection: &Connection,
     conversation_id: ConversationId,
     user: &UserId,
-    seq: u64,
+    mark: Mark,
 ) -> rusqlite::Result<PositionSet> {
-    if let Some(settled) = present(connection, conversation_id, user, seq)? {
+    if let Some(settled) = present(connection, conversation_id, user, mark)? {
         return Ok(settled);
     }
     let head = head(connection, conversation_id)?;
-    let read_message_no = head_at(connection, conversation_id, seq)?.message_no;
-    let position = Position { user: user.clone(), read_seq: seq, read_message_no };
+    let before = get(connection, conversation_id, user)?;
+    let position = match mark {
+        Mark::Read(seq) => {
+            let read_message_no = head_at(connection, conversation_id, seq)?.message_no;
+            let delivered_seq = before.delivered_seq.max(seq);
+            Position { user: user.clone(), read_seq: seq, read_message_no, delivered_seq }
+        }
+        Mark::Delivered(seq) => Position { delivered_seq: seq, ..before },
+    };
     raise(connection, conversation_id, &position)?;
     Ok(PositionSet::Set { position, moved: true, head })
 }
 
-/// What moving a position to `seq` would give without a write. `None`: it needs one.
+/// What moving a position would give without a write. `None`: it needs one.
 pub(super) fn present(
     connection: &Connection,
     conversation_id: ConversationId,
     user: &UserId,
-    seq: u64,
+    mark: Mark,
 ) -> rusqlite::Result<Option<PositionSet>> {
     let head = head(connection, conversation_id)?;
-    if seq > head.seq {
+    if mark.seq() > head.seq {
         return Ok(Some(PositionSet::PastHead { head: head.seq }));
     }
     let position = get(connection, conversation_id, user)?;
-    if position.read_seq >= seq && !fault::mutant("position_backwards") {
+    let backwards = match mark {
+        Mark::Read(_) => fault::mutant("position_backwards"),
+        Mark::Delivered(_) => fault::mutant("delivered_backwards"),
+    };
+    if mark.is_behind(&position) && !backwards {
         return Ok(Some(PositionSet::Set { position, moved: false, head }));
     }
     Ok(None)
@@ -78,10 +98,10 @@ pub(super) fn get(
     user: &UserId,
 ) -> rusqlite::Result<Position> {
     let mut statement = connection.prepare_cached(
-        "SELECT user_id, read_seq, read_message_no FROM position WHERE conversation_id = ?1 AND user_id = ?2",
+        "SELECT user_id, read_seq, read_message_no, delivered_seq FROM position WHERE conversation_id = ?1 AND user_id = ?2",
     )?;
     let found = statement.query_row(params![conversation_id.as_bytes(), user.as_str()], read).optional()?;
-    Ok(found.unwrap_or_else(|| Position { user: user.clone(), read_seq: 0, read_message_no: 0 }))
+    Ok(found.unwrap_or_else(|| Position::read(user.clone(), 0, 0)))
 }
 
 /// A page of positions by user id.
@@ -93,7 +113,7 @@ pub(super) fn page(
 ) -> rusqlite::Result<PositionSlice> {
     let head = head(connection, conversation_id)?;
     let mut statement = connection.prepare_cached(
-        "SELECT user_id, read_seq, read_message_no FROM position \
+        "SELECT user_id, read_seq, read_message_no, delivered_seq FROM position \
          WHERE conversation_id = ?1 AND user_id > ?2 ORDER BY user_id LIMIT ?3",
     )?;
     // No user id is empty, so all of them come after the empty one.
@@ -108,5 +128,12 @@ pub(super) fn page(
 }
 
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Position> {
-    Ok(Position { user: row::user(row, 0)?, read_seq: row::seq(row, 1)?, read_message_no: row::seq(row, 2)? })
+    let (read_seq, delivered_seq) = (row::seq(row, 1)?, row::seq(row, 3)?);
+    Ok(Position {
+        user: row::user(row, 0)?,
+        read_seq,
+        read_message_no: row::seq(row, 2)?,
+        // Rows of the first schema have none of their own.
+        delivered_seq: delivered_seq.max(read_seq),
+    })
 }

@@ -6,7 +6,7 @@ use viberchat_kit::id::{RequestId, UserId};
 use crate::domain::dedup::Fingerprint;
 use crate::domain::entry::Kind;
 use crate::domain::head::Head;
-use crate::store::{MessageRecord, Record};
+use crate::store::{MessageRecord, Pin, Record};
 
 /// The columns of a record, of the table named `l`, in the order that [`record`] reads.
 macro_rules! record_columns {
@@ -17,15 +17,16 @@ macro_rules! record_columns {
 }
 pub(super) use record_columns;
 
-/// A message with its last edit and its deletion: the columns of [`message`] and the tables they come from.
+/// A message with its last edit, its deletion and its pin: the columns of [`message`] and the tables they come from.
 macro_rules! message_source {
     () => {
         concat!(
             record_columns!(),
-            ", e.create_time_ms, e.body, d.create_time_ms FROM log l \
+            ", e.create_time_ms, e.body, d.create_time_ms, p.seq, p.create_time_ms, p.actor_user_id FROM log l \
              LEFT JOIN message_state s ON s.conversation_id = l.conversation_id AND s.message_seq = l.seq \
              LEFT JOIN log e ON e.conversation_id = l.conversation_id AND e.seq = s.edit_seq \
-             LEFT JOIN log d ON d.conversation_id = l.conversation_id AND d.seq = s.delete_seq "
+             LEFT JOIN log d ON d.conversation_id = l.conversation_id AND d.seq = s.delete_seq \
+             LEFT JOIN log p ON p.conversation_id = l.conversation_id AND p.seq = s.pin_seq "
         )
     };
 }
@@ -34,6 +35,9 @@ pub(super) use message_source;
 const EDIT_TIME: usize = 12;
 const EDIT_BODY: usize = 13;
 const DELETE_TIME: usize = 14;
+const PIN_SEQ: usize = 15;
+const PIN_TIME: usize = 16;
+const PIN_USER: usize = 17;
 
 /// Reads [`record_columns`].
 pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
@@ -69,7 +73,7 @@ pub(super) fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
     })
 }
 
-/// Reads [`message_source`].
+/// Reads [`message_source`]. Reactions stand elsewhere.
 pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<MessageRecord> {
     let edit_time: Option<i64> = row.get(EDIT_TIME)?;
     let delete_time: Option<i64> = row.get(DELETE_TIME)?;
@@ -77,7 +81,12 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<MessageRecord> {
         Some(millis) => Some((Timestamp::from_millis(millis), row.get(EDIT_BODY)?)),
         None => None,
     };
-    Ok(MessageRecord { record: record(row)?, edit, delete_time: delete_time.map(Timestamp::from_millis) })
+    let pin = match row.get::<_, Option<i64>>(PIN_SEQ)? {
+        Some(seq) => Some(Pin { seq: unsigned(seq), time: timestamp(row, PIN_TIME)?, user: user(row, PIN_USER)? }),
+        None => None,
+    };
+    let delete_time = delete_time.map(Timestamp::from_millis);
+    Ok(MessageRecord { record: record(row)?, edit, delete_time, pin, reactions: Vec::new() })
 }
 
 /// A place, a number of messages or a version. They are written from `u64` and stay below 2^40.

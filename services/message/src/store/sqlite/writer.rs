@@ -8,6 +8,7 @@ use viberchat_kit::id::{ConversationId, UserId};
 use super::append::{self, AppendError};
 use super::checkpoint::{self, Erasures};
 use super::position;
+use crate::domain::position::Mark;
 use crate::metrics::StoreMetrics;
 use crate::store::{Append, Appended, PositionSet, Result, StateChange, StoreError};
 
@@ -38,7 +39,7 @@ enum Write {
 struct SetPosition {
     conversation_id: ConversationId,
     user: UserId,
-    seq: u64,
+    mark: Mark,
 }
 
 impl Writer {
@@ -65,9 +66,9 @@ impl Writer {
         &self,
         conversation_id: ConversationId,
         user: UserId,
-        seq: u64,
+        mark: Mark,
     ) -> Result<PositionSet> {
-        let asked = SetPosition { conversation_id, user, seq };
+        let asked = SetPosition { conversation_id, user, mark };
         self.ask(|answer| Job::Write(Write::SetPosition(asked, answer))).await
     }
 
@@ -238,8 +239,8 @@ impl Write {
     fn run(&self, connection: &Connection) -> std::result::Result<Answer, TransactError> {
         match self {
             Self::Append(append, _) => append::run(connection, append).map(Answer::Appended).map_err(Into::into),
-            Self::SetPosition(SetPosition { conversation_id, user, seq }, _) => {
-                position::set(connection, *conversation_id, user, *seq)
+            Self::SetPosition(SetPosition { conversation_id, user, mark }, _) => {
+                position::set(connection, *conversation_id, user, *mark)
                     .map(Answer::Position)
                     .map_err(|error| TransactError::before_commit(&error))
             }
