@@ -26,6 +26,7 @@ mod rows;
 #[cfg(test)]
 mod seed;
 mod settings;
+mod sharing;
 #[cfg(test)]
 mod tests;
 mod user;
@@ -289,7 +290,7 @@ impl ConversationStore for SqliteStore {
     }
 
     async fn sharing(&self, user: &UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
-        read::sharing(&self.readers, user, others).await
+        sharing::sharing(&self.readers, user, others).await
     }
 
     async fn upsert_users(&self, profiles: &[Profile], now: Timestamp) -> Result<(), StoreError> {

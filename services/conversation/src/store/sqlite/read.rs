@@ -6,7 +6,7 @@ use viberchat_kit::id::{ConversationId, UserId};
 
 use super::StoreError;
 use super::rows::{
-    bytes, conversation_columns, conversation_view, json, json_ids, limit, member, member_columns, user, view_columns,
+    bytes, conversation_columns, conversation_view, json_ids, limit, member, member_columns, view_columns,
 };
 use crate::domain::{ConversationView, Member, Viewer};
 
@@ -86,18 +86,4 @@ pub(super) async fn members(
         .fetch_all(executor)
         .await?;
     rows.iter().map(member).collect()
-}
-
-/// For each of the others: the conversations of ?1, until one is found.
-pub(super) const SHARING: &str = "SELECT json_each.value AS user_id FROM json_each(?2) \
-     WHERE EXISTS (SELECT 1 FROM member one INDEXED BY member_by_user \
-                   JOIN member other ON other.conversation_id = one.conversation_id \
-                                        AND other.user_id = json_each.value AND other.listed = 1 \
-                   WHERE one.user_id = ?1 AND one.listed = 1) \
-       AND NOT EXISTS (SELECT 1 FROM user_profile p \
-                       WHERE p.user_id IN (?1, json_each.value) AND p.deactivated_at_ms IS NOT NULL)";
-
-pub(super) async fn sharing(readers: &SqlitePool, of: &UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
-    let rows = sqlx::query(SHARING).bind(of.as_str()).bind(json(&others)).fetch_all(readers).await?;
-    rows.iter().map(|row| user(row, "user_id")).collect()
 }

@@ -113,6 +113,34 @@ async fn what_was_stored_before_a_migration_is_as_it_was() {
     assert_eq!(store.users(&[alice]).await.unwrap(), [profile]);
 }
 
+/// Both ways of looking find the same.
+#[tokio::test]
+async fn the_busy_and_the_idle_share_with_the_same() {
+    let (_folder, _, store) = new_store().await;
+    let users = ["alice", "bob", "carol", "dave", "eve"].map(crate::testing::user);
+    let conversation = |number: u8| ConversationId::from_bytes([number; 16]);
+    let now = Timestamp::from_millis(1);
+    let mut write = store.begin().await.unwrap();
+    for (number, members) in [(1, &[0_usize, 1][..]), (2, &[2, 3]), (3, &[0, 1, 3])] {
+        let statement = "INSERT INTO conversation (conversation_id, kind, name, description, avatar_url, created_at_ms, \
+                         updated_at_ms, version, member_count) VALUES (?1, 2, '', '', '', 1, 1, 1, 2)";
+        sqlx::query(statement).bind(&[number; 16][..]).execute(write.connection()).await.unwrap();
+        let members: Vec<_> = members.iter().map(|index| (users[*index].clone(), Role::Member)).collect();
+        group::insert_members(write.connection(), conversation(number), 1, &members, now).await.unwrap();
+    }
+    write.commit().await.unwrap();
+    for (of, expected) in [(0, &[1_usize, 3][..]), (1, &[0, 3]), (2, &[3]), (3, &[0, 1, 2]), (4, &[])] {
+        let others: Vec<_> = users.iter().enumerate().filter(|(index, _)| *index != of).map(|(_, user)| user).collect();
+        let expected: Vec<_> = expected.iter().map(|index| users[*index].to_string()).collect();
+        for statement in [sharing::BY_OWN_GROUPS, sharing::BY_OTHERS_GROUPS] {
+            let query = sqlx::query(statement).bind(users[of].as_str()).bind(rows::json(&others));
+            let found = query.fetch_all(&store.readers).await.unwrap();
+            let found: Vec<String> = found.iter().map(|row| row.try_get("user_id").unwrap()).collect();
+            assert_eq!(found, expected);
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_understood_is_corrupt_and_what_cannot_be_reached_unavailable() {
     let error = StoreError::from(sqlx::Error::Decode("not a number".into()));
@@ -131,7 +159,8 @@ async fn hot_reads_go_by_indexes() {
         authorize::AUTHORIZE,
         list::BY_ACTIVITY,
         block::BLOCKS,
-        read::SHARING,
+        sharing::BY_OWN_GROUPS,
+        sharing::BY_OTHERS_GROUPS,
         read::MEMBERS,
         read::VIEWS_OF_USER,
         read::VIEWS_OF_SERVICE,
