@@ -1,7 +1,7 @@
 //! A user with three doors. Every call, answer, push and read goes into the history.
 //!
 //! Map: `methods` what can be called, `socket`, `http` and `grpc` the doors, `listener` a gRPC stream of entries, `refusal` why a
-//! call did not succeed; `write` and `read` the calls as the history has them.
+//! call did not succeed; `write`, `read` and `soft` the calls as the history has them.
 
 mod grpc;
 pub mod http;
@@ -10,6 +10,7 @@ mod methods;
 mod read;
 mod refusal;
 pub mod socket;
+mod soft;
 mod write;
 
 use std::time::Duration;
@@ -23,12 +24,16 @@ pub use self::{
     grpc::channel,
     listener::Listener,
     methods::{
-        AddMembers, BatchGetHeads, CreateGroupConversation, DeleteMessage, EditMessage, GetConversation,
-        GetOrCreateDirectConversation, LeaveConversation, ListConversations, ListMembers, ListMessages, ListPositions,
-        MarkRead, Method, ReadLog, RemoveMember, SendMessage, UpdateConversation,
+        AddMembers, AddReaction, Ask, BatchGetConversations, BatchGetHeads, BatchGetPresence, BatchGetUsers, BlockUser,
+        CreateGroupConversation, DeleteConversation, DeleteMessage, EditMessage, Focus, Frame, GetConversation,
+        GetMessage, GetOrCreateDirectConversation, Heartbeat, LeaveConversation, ListBlockedUsers, ListConversations,
+        ListMembers, ListMessages, ListPinnedMessages, ListPositions, MarkDelivered, MarkRead, Method, PinMessage,
+        ReadLog, RefreshToken, RemoveMember, RemoveReaction, SearchUsers, SendMessage, SetStatus, SetTyping,
+        UnblockUser, UnpinMessage, UnwatchPresence, UpdateConversation, UpdateMemberRole, UpdateMemberSettings,
+        WatchPresence,
     },
     refusal::Refusal,
-    socket::{Followed, Socket},
+    socket::{Encoding, Followed, Socket},
     write::{Attempt, Sent},
 };
 use crate::{
@@ -44,6 +49,7 @@ pub struct Client {
     user: String,
     token: String,
     address: String,
+    encoding: Encoding,
     recorder: Recorder,
     http: HttpDoor,
     grpc: GrpcDoor,
@@ -53,16 +59,25 @@ pub struct Client {
 }
 
 impl Client {
-    /// A user of a server, who is not connected yet. By gRPC a service acts for the user.
+    /// A user of a server, who is not connected yet. By gRPC a service acts for the user, on the socket frames are JSON.
     ///
     /// # Errors
     /// If the address is none.
     pub fn new(server: &Server, user: &str, recorder: &Recorder) -> Result<Self> {
+        Self::with_encoding(server, user, Encoding::Json, recorder)
+    }
+
+    /// The same with frames in this encoding.
+    ///
+    /// # Errors
+    /// If the address is none.
+    pub fn with_encoding(server: &Server, user: &str, encoding: Encoding, recorder: &Recorder) -> Result<Self> {
         let (token, addresses) = (server.tokens().user(user), server.addresses());
         let service = server.tokens().service("tests", &[Scope::ActForUsers]);
         Ok(Self {
             user: user.to_owned(),
             address: addresses.http.clone(),
+            encoding,
             recorder: recorder.clone(),
             http: HttpDoor::new(&addresses.http, &token),
             grpc: GrpcDoor::new(channel(&addresses.grpc)?, &service, Some(user)),
@@ -94,7 +109,8 @@ impl Client {
         }
         if self.socket.is_none() {
             let resume = self.last.as_ref().map(|last| last.cursors.clone());
-            let opening = Opening { address: &self.address, user: &self.user, token: &self.token, resume };
+            let (address, encoding) = (self.address.as_str(), self.encoding);
+            let opening = Opening { address, encoding, user: &self.user, token: &self.token, resume };
             self.socket = Some(Socket::open(opening, &self.recorder).await?);
         }
         Ok(self.socket.as_ref().expect("was opened"))
@@ -135,14 +151,41 @@ impl Client {
     ///
     /// # Errors
     /// The refusal, or a loss.
-    pub async fn call<M: Method>(&self, door: Door, request: M::Request) -> Result<(M::Response, Bytes), Refusal> {
+    pub async fn call<M: Method + Frame>(
+        &self,
+        door: Door,
+        request: M::Request,
+    ) -> Result<(M::Response, Bytes), Refusal> {
         match door {
-            Door::Socket => match self.socket() {
-                Some(socket) => socket.call::<M>(request).await,
-                None => Err(Refusal::unreachable("no session")),
-            },
+            Door::Socket => self.ask::<M>(request).await,
+            Door::Http | Door::Grpc => self.call_outside::<M>(door, request).await,
+        }
+    }
+
+    /// Calls a method that may have no frame by another door than the socket.
+    ///
+    /// # Errors
+    /// The refusal, or a loss.
+    pub async fn call_outside<M: Method>(
+        &self,
+        door: Door,
+        request: M::Request,
+    ) -> Result<(M::Response, Bytes), Refusal> {
+        match door {
+            Door::Socket => Err(Refusal::unreachable("no frame")),
             Door::Http => self.http.call::<M>(&request).await,
             Door::Grpc => self.grpc.call::<M>(&request).await,
+        }
+    }
+
+    /// Sends a frame and waits for its reply.
+    ///
+    /// # Errors
+    /// The refusal, or a loss.
+    pub async fn ask<F: Frame>(&self, request: F::Request) -> Result<(F::Response, Bytes), Refusal> {
+        match self.socket() {
+            Some(socket) => socket.call::<F>(request).await,
+            None => Err(Refusal::unreachable("no session")),
         }
     }
 }

@@ -18,11 +18,11 @@ mod text;
 mod truth;
 
 pub use self::{
-    convert::{entry_of, head_of, message_of, position_of},
+    convert::{entry_of, head_of, message_of, position_of, presence_of},
     record::{
-        Action, Answer, Body, Call, Closed, ConversationView, DirectCall, Door, Entry, Found, HeadView, History, Mark,
-        MarkAnswer, MessageView, Nanos, PositionView, Push, Pushed, Read, RedactedKind, Scan, Session, SessionId, Stop,
-        Verdict,
+        Action, Answer, Block, Body, Call, Closed, ConversationView, Delivery, DirectCall, Door, Entry, Found,
+        HeadView, History, Mark, MarkAnswer, MessageView, Nanos, Outage, PositionView, PresenceView, Push, Pushed,
+        ReactionView, Read, RedactedKind, Reply, Scan, Session, SessionId, Status, StatusSet, Stop, Verdict,
     },
     recorder::{CallId, Recorder},
     report::{Anomaly, Check, Counters, Report},

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use viberchat_proto::{conversation::v1 as conversation, message::v1 as message};
 
-use super::{BatchGetHeads, Client, ListConversations, ListMessages, ListPositions, ReadLog, Refusal};
+use super::{
+    BatchGetHeads, Client, ListConversations, ListMessages, ListPinnedMessages, ListPositions, ReadLog, Refusal,
+};
 use crate::history::{
-    ConversationView, Door, Found, MessageView, Nanos, Read, entry_of, head_of, message_of, position_of, texts_in,
+    ConversationView, Door, Entry, Found, MessageView, Nanos, Read, entry_of, head_of, message_of, position_of,
+    texts_in,
 };
 
 /// The most items that a page holds.
@@ -67,7 +70,7 @@ impl Client {
             Found::Log { after, limit: limit as usize, entries, head: response.head_seq }
         });
         reading.end(found).map(|found| match found {
-            Found::Log { entries, head, .. } => entries.last().map_or(head, |entry| entry.seq),
+            Found::Log { entries, head, .. } => entries.last().map_or(head, Entry::last_seq),
             _ => 0,
         })
     }
@@ -139,6 +142,34 @@ impl Client {
         reading.end(found).map(|found| match found {
             Found::Messages { messages, .. } => messages.len(),
             _ => 0,
+        })
+    }
+
+    /// Lists the pinned messages, all pages.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn list_pinned(&self, door: Door, conversation: &str, last: bool) -> Result<Vec<MessageView>, Refusal> {
+        let mut reading = Reading::begin(self, door, conversation, last);
+        let (mut messages, mut page_token) = (Vec::new(), String::new());
+        let found = loop {
+            let conversation_id = conversation.to_owned();
+            let request = message::ListPinnedMessagesRequest { conversation_id, page_size: PAGE_ITEMS, page_token };
+            match self.call::<ListPinnedMessages>(door, request).await {
+                Ok((response, bytes)) => {
+                    reading.bytes.push(bytes);
+                    messages.extend(response.messages.iter().map(message_of));
+                    page_token = response.next_page_token;
+                    if page_token.is_empty() {
+                        break Ok(Found::Pinned { messages, as_of: response.as_of_seq });
+                    }
+                }
+                Err(refusal) => break Err(refusal),
+            }
+        };
+        reading.end(found).map(|found| match found {
+            Found::Pinned { messages, .. } => messages,
+            _ => Vec::new(),
         })
     }
 

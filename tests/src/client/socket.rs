@@ -1,6 +1,7 @@
 //! The client protocol: one session on one WebSocket. One task owns the socket; it writes down what is pushed and hands
 //! answers to whoever waits for them.
 
+mod encoding;
 mod followed;
 mod wire;
 
@@ -22,12 +23,12 @@ use tokio::{
 };
 use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream, Message, WebSocketStream};
 use viberchat_proto::gateway::v1::{
-    Heartbeat, Hello, ResumeCursor, ResumeEnd, ResumePart, ServerFrame, Welcome, client_frame, reply, server_frame,
+    Heartbeat, Hello, ResumeCursor, ResumeEnd, ResumePart, Welcome, client_frame, reply, server_frame,
 };
 
-pub use self::followed::Followed;
-use super::{CALL_LIMIT, Method, Refusal};
-use crate::history::{Recorder, SessionId};
+pub use self::{encoding::Encoding, followed::Followed};
+use super::{CALL_LIMIT, Frame, Refusal};
+use crate::history::{Push, Recorder, SessionId, presence_of};
 
 /// Cursors that fit into one frame of a resume.
 const CURSORS_A_PART: usize = 500;
@@ -38,7 +39,7 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Frames that wait to be written. Whoever sends more waits.
 const QUEUE_FRAMES: usize = 256;
 
-type Answered = Result<(reply::Result, Bytes), Refusal>;
+type Answered = Result<(Option<reply::Result>, Bytes), Refusal>;
 
 /// One session.
 pub struct Socket {
@@ -68,6 +69,8 @@ struct Outgoing {
 pub struct Opening<'a> {
     /// Where.
     pub address: &'a str,
+    /// What the frames look like.
+    pub encoding: Encoding,
     /// Whose, for the history.
     pub user: &'a str,
     /// The token of the hello.
@@ -82,7 +85,7 @@ impl Socket {
     /// # Errors
     /// If the server cannot be reached or does not welcome.
     pub async fn open(opening: Opening<'_>, recorder: &Recorder) -> Result<Self> {
-        let (mut stream, raw) = connect(opening.address).await?;
+        let (mut stream, raw) = connect(opening.address, opening.encoding).await?;
         let session = recorder.open_session(opening.user, opening.resume.clone());
         let opened = tokio::time::timeout(CALL_LIMIT, greet(&mut stream, &opening)).await;
         let (welcome, id) = match opened.context("no welcome in time").and_then(|welcome| welcome) {
@@ -99,6 +102,7 @@ impl Socket {
         let followed = Arc::new(Mutex::new(Followed::new(opening.resume.unwrap_or_default())));
         let owner = Owner {
             stream,
+            encoding: opening.encoding,
             requests,
             waiting: HashMap::new(),
             next_id: id,
@@ -127,21 +131,21 @@ impl Socket {
         &self.welcome
     }
 
-    /// Calls a method and waits for its answer, with the bytes of the frame.
+    /// Sends a frame and waits for its reply, with the bytes of the reply's frame.
     ///
     /// # Errors
     /// The refusal, or a loss.
-    pub async fn call<M: Method>(&self, request: M::Request) -> Result<(M::Response, Bytes), Refusal> {
-        read_answer::<M>(self.begin::<M>(request).await?).await
+    pub async fn call<F: Frame>(&self, request: F::Request) -> Result<(F::Response, Bytes), Refusal> {
+        read_answer::<F>(self.begin::<F>(request).await?).await
     }
 
     /// Queues a call without waiting for its answer: those of one caller leave in this order.
     ///
     /// # Errors
     /// If the session is over: nothing was sent.
-    pub async fn begin<M: Method>(&self, request: M::Request) -> Result<Pending, Refusal> {
+    pub async fn begin<F: Frame>(&self, request: F::Request) -> Result<Pending, Refusal> {
         let (answer, pending) = oneshot::channel();
-        let outgoing = Outgoing { request: M::frame(request), answer };
+        let outgoing = Outgoing { request: F::frame(request), answer };
         self.queue.send(outgoing).await.map_err(|_| Refusal::unreachable("the session is over"))?;
         Ok(Pending(pending))
     }
@@ -192,15 +196,15 @@ impl Socket {
 /// An answer that has not come yet.
 pub struct Pending(oneshot::Receiver<Answered>);
 
-/// Waits for the answer to a call of this method.
+/// Waits for the answer to a frame of this kind.
 ///
 /// # Errors
 /// The refusal, or a loss.
-pub async fn read_answer<M: Method>(pending: Pending) -> Result<(M::Response, Bytes), Refusal> {
+pub async fn read_answer<F: Frame>(pending: Pending) -> Result<(F::Response, Bytes), Refusal> {
     let answered = tokio::time::timeout(CALL_LIMIT, pending.0).await;
     let answered = answered.map_err(|_| Refusal::lost("no answer in time"))?;
     let (result, bytes) = answered.map_err(|_| Refusal::lost("the session ended"))??;
-    let response = M::response(result).ok_or_else(|| Refusal::lost("a reply of another kind"))?;
+    let response = F::response(result).ok_or_else(|| Refusal::lost("a reply of another kind"))?;
     Ok((response, bytes))
 }
 
@@ -211,14 +215,14 @@ pub type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 ///
 /// # Errors
 /// If the server does not take it.
-pub async fn connect(address: &str) -> Result<(Stream, StdStream)> {
+pub async fn connect(address: &str, encoding: Encoding) -> Result<(Stream, StdStream)> {
     let stream = TcpStream::connect(address).await?.into_std()?;
     stream.set_nodelay(true)?;
     let raw = stream.try_clone()?;
     let stream = MaybeTlsStream::Plain(TcpStream::from_std(stream)?);
     let (stream, _) = ClientBuilder::new()
         .uri(&format!("ws://{address}/v1/connect"))?
-        .add_header(http::header::SEC_WEBSOCKET_PROTOCOL, http::HeaderValue::from_static("viberchat.v1.json"))?
+        .add_header(http::header::SEC_WEBSOCKET_PROTOCOL, http::HeaderValue::from_static(encoding.subprotocol()))?
         .limits(Limits::default().max_payload_len(Some(4 * 1024 * 1024)))
         .connect_on(stream)
         .await?;
@@ -235,14 +239,16 @@ async fn greet(stream: &mut Stream, opening: &Opening<'_>) -> Result<(Welcome, u
         features: Vec::new(),
         resume: resume.is_some(),
     };
-    stream.send(wire::encode(1, client_frame::Request::Hello(hello))).await?;
+    stream.send(opening.encoding.encode(1, client_frame::Request::Hello(hello))).await?;
     let welcome = loop {
         let message = stream.next().await.context("closed before the welcome")??;
         if let Some((code, reason)) = message.as_close() {
             bail!("closed with {} {reason}", u16::from(code));
         }
-        let Some(text) = message.as_text() else { continue };
-        let frame: ServerFrame = serde_json::from_str(text)?;
+        if message.is_ping() || message.is_pong() {
+            continue;
+        }
+        let frame = opening.encoding.decode(&message)?;
         match frame.kind {
             Some(server_frame::Kind::Reply(reply)) => match reply.result {
                 Some(reply::Result::Welcome(welcome)) => break welcome,
@@ -259,10 +265,10 @@ async fn greet(stream: &mut Stream, opening: &Opening<'_>) -> Result<(Welcome, u
             cursors.iter().map(|(id, seq)| ResumeCursor { conversation_id: id.clone(), seq: *seq }).collect();
         for part in cursors.chunks(CURSORS_A_PART) {
             let part = ResumePart { cursors: part.to_vec() };
-            stream.feed(wire::encode(id, client_frame::Request::ResumePart(part))).await?;
+            stream.feed(opening.encoding.encode(id, client_frame::Request::ResumePart(part))).await?;
             id += 1;
         }
-        stream.feed(wire::encode(id, client_frame::Request::ResumeEnd(ResumeEnd {}))).await?;
+        stream.feed(opening.encoding.encode(id, client_frame::Request::ResumeEnd(ResumeEnd {}))).await?;
         stream.flush().await?;
         id += 1;
     }
@@ -272,6 +278,7 @@ async fn greet(stream: &mut Stream, opening: &Opening<'_>) -> Result<(Welcome, u
 /// The task that owns a socket.
 struct Owner {
     stream: Stream,
+    encoding: Encoding,
     requests: mpsc::Receiver<Outgoing>,
     waiting: HashMap<u32, oneshot::Sender<Answered>>,
     next_id: u32,
@@ -292,7 +299,7 @@ impl Owner {
                         if let Some((code, _)) = message.as_close() {
                             break Some(u16::from(code));
                         }
-                        if message.is_text() {
+                        if message.is_text() || message.is_binary() {
                             self.take(message);
                         }
                     }
@@ -301,7 +308,7 @@ impl Owner {
                 _ = heartbeats.tick() => {
                     let heartbeat = client_frame::Request::Heartbeat(Heartbeat {});
                     self.next_id += 1;
-                    if self.stream.send(wire::encode(self.next_id - 1, heartbeat)).await.is_err() {
+                    if self.stream.send(self.encoding.encode(self.next_id - 1, heartbeat)).await.is_err() {
                         break None;
                     }
                 }
@@ -310,7 +317,7 @@ impl Owner {
                         let id = self.next_id;
                         self.next_id += 1;
                         self.waiting.insert(id, outgoing.answer);
-                        if self.stream.send(wire::encode(id, outgoing.request)).await.is_err() {
+                        if self.stream.send(self.encoding.encode(id, outgoing.request)).await.is_err() {
                             break None;
                         }
                     }
@@ -326,9 +333,10 @@ impl Owner {
     }
 
     fn take(&mut self, message: Message) {
+        let frame = self.encoding.decode(&message);
         let bytes: Bytes = message.into_payload().into();
-        let Ok(frame) = serde_json::from_slice::<ServerFrame>(&bytes) else {
-            return self.recorder.push(self.session, crate::history::Push::Other, &bytes);
+        let Ok(frame) = frame else {
+            return self.recorder.push(self.session, Push::Other, &bytes);
         };
         match frame.kind {
             Some(server_frame::Kind::Push(push)) => {
@@ -337,8 +345,13 @@ impl Owner {
                 self.recorder.push(self.session, push, &bytes);
             }
             Some(server_frame::Kind::Reply(reply)) => {
-                if let (Some(waiting), Some(result)) = (self.waiting.remove(&frame.id), reply.result) {
-                    drop(waiting.send(Ok((result, bytes))));
+                if let Some(reply::Result::WatchPresence(watched)) = &reply.result {
+                    // Here, since pushes that follow are newer.
+                    let presences = watched.presences.iter().map(presence_of).collect();
+                    self.recorder.push(self.session, Push::Presence(presences), &bytes);
+                }
+                if let Some(waiting) = self.waiting.remove(&frame.id) {
+                    drop(waiting.send(Ok((reply.result, bytes))));
                 }
             }
             Some(server_frame::Kind::Error(error)) => {

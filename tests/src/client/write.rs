@@ -1,13 +1,38 @@
 //! Writes, with their place in the history.
 
-use viberchat_proto::{conversation::v1 as conversation, message::v1 as message};
+use viberchat_proto::{conversation::v1 as conversation, message::v1 as message, types::v1::HistoryVisibility};
 
 use super::{
-    AddMembers, Client, CreateGroupConversation, DeleteMessage, EditMessage, GetOrCreateDirectConversation,
-    LeaveConversation, MarkRead, Method, Refusal, RemoveMember, SendMessage, UpdateConversation,
+    AddMembers, AddReaction, BlockUser, Client, CreateGroupConversation, DeleteMessage, EditMessage,
+    GetOrCreateDirectConversation, LeaveConversation, MarkDelivered, MarkRead, PinMessage, Refusal, RemoveMember,
+    RemoveReaction, SendMessage, UnblockUser, UnpinMessage, UpdateConversation,
     socket::{Pending, read_answer},
 };
-use crate::history::{Action, Answer, Call, CallId, DirectCall, Door, Mark, MarkAnswer};
+use crate::history::{Action, Answer, Block, Call, CallId, Delivery, DirectCall, Door, Mark, MarkAnswer};
+
+/// A request about a message: all of them have the same fields, and some one more.
+macro_rules! change {
+    ($request:ident, $attempt:ident, $message_id:ident $(, $field:ident: $value:expr)?) => {
+        message::$request {
+            conversation_id: $attempt.conversation.clone(),
+            message_id: $message_id.clone(),
+            request_id: $attempt.request_id.clone(),
+            known_seq: $attempt.known_seq,
+            $($field: $value,)?
+            ..Default::default()
+        }
+    };
+}
+
+/// The answers to them are alike too.
+macro_rules! changed {
+    ($answered:expr) => {
+        match $answered {
+            Ok((response, _)) => stored_answer(response.seq, response.duplicate, response.message),
+            Err(refusal) => refusal.answer(),
+        }
+    };
+}
 
 /// A write that can be tried again: the same id and the same known head at every try.
 #[derive(Clone, Debug)]
@@ -33,32 +58,33 @@ impl Client {
     pub async fn attempt(&self, door: Door, attempt: &Attempt) -> Answer {
         let call = self.begin_call(door, attempt);
         let answer = match &attempt.action {
-            Action::Send { text } => {
-                let sent = self.call::<SendMessage>(door, send_request(attempt, text)).await;
+            Action::Send { text, reply_to } => {
+                let sent = self.call::<SendMessage>(door, send_request(attempt, text, reply_to.as_ref())).await;
                 sent_answer(sent.map(|(response, _)| response))
             }
             Action::Edit { message_id, text } => {
-                let request = message::EditMessageRequest {
-                    conversation_id: attempt.conversation.clone(),
-                    message_id: message_id.clone(),
-                    text: text.clone(),
-                    request_id: attempt.request_id.clone(),
-                    known_seq: attempt.known_seq,
-                };
-                changed_answer(self.call::<EditMessage>(door, request).await, |response| {
-                    (response.seq, response.duplicate, response.message)
-                })
+                let request = change!(EditMessageRequest, attempt, message_id, text: text.clone());
+                changed!(self.call::<EditMessage>(door, request).await)
             }
             Action::Delete { message_id } => {
-                let request = message::DeleteMessageRequest {
-                    conversation_id: attempt.conversation.clone(),
-                    message_id: message_id.clone(),
-                    request_id: attempt.request_id.clone(),
-                    known_seq: attempt.known_seq,
-                };
-                changed_answer(self.call::<DeleteMessage>(door, request).await, |response| {
-                    (response.seq, response.duplicate, response.message)
-                })
+                let request = change!(DeleteMessageRequest, attempt, message_id);
+                changed!(self.call::<DeleteMessage>(door, request).await)
+            }
+            Action::React { message_id, emoji } => {
+                let request = change!(AddReactionRequest, attempt, message_id, emoji: emoji.clone());
+                changed!(self.call::<AddReaction>(door, request).await)
+            }
+            Action::Unreact { message_id, emoji } => {
+                let request = change!(RemoveReactionRequest, attempt, message_id, emoji: emoji.clone());
+                changed!(self.call::<RemoveReaction>(door, request).await)
+            }
+            Action::Pin { message_id } => {
+                let request = change!(PinMessageRequest, attempt, message_id);
+                changed!(self.call::<PinMessage>(door, request).await)
+            }
+            Action::Unpin { message_id } => {
+                let request = change!(UnpinMessageRequest, attempt, message_id);
+                changed!(self.call::<UnpinMessage>(door, request).await)
             }
             Action::AddMembers { members } => {
                 let request = conversation::AddMembersRequest {
@@ -100,10 +126,10 @@ impl Client {
 
     /// Puts a send on the socket without waiting for its answer. `None`: no session; nothing was sent.
     pub async fn begin_send(&self, attempt: &Attempt) -> Option<Sent> {
-        let Action::Send { text } = &attempt.action else { return None };
+        let Action::Send { text, reply_to } = &attempt.action else { return None };
         let socket = self.socket()?;
         let call = self.begin_call(Door::Socket, attempt);
-        match socket.begin::<SendMessage>(send_request(attempt, text)).await {
+        match socket.begin::<SendMessage>(send_request(attempt, text, reply_to.as_ref())).await {
             Ok(pending) => Some(Sent { call, pending }),
             Err(refusal) => {
                 self.recorder().end(call, refusal.answer());
@@ -125,6 +151,20 @@ impl Client {
     /// # Errors
     /// The refusal.
     pub async fn create_group(&self, door: Door, members: &[String], request_id: &str) -> Result<String, Refusal> {
+        self.create_group_with(door, members, request_id, HistoryVisibility::Shared).await
+    }
+
+    /// The same, with what those who join later see.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn create_group_with(
+        &self,
+        door: Door,
+        members: &[String],
+        request_id: &str,
+        history: HistoryVisibility,
+    ) -> Result<String, Refusal> {
         let attempt = Attempt {
             conversation: String::new(),
             request_id: request_id.to_owned(),
@@ -136,6 +176,7 @@ impl Client {
             name: format!("group {request_id}"),
             member_user_ids: members.to_vec(),
             request_id: request_id.to_owned(),
+            history: history.into(),
             ..Default::default()
         };
         match self.call::<CreateGroupConversation>(door, request).await {
@@ -199,6 +240,37 @@ impl Client {
         answered
     }
 
+    /// Moves the delivered position and returns where it is.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn mark_delivered(&self, door: Door, conversation: &str, seq: u64) -> Result<u64, Refusal> {
+        let begun = self.recorder().now();
+        let request = message::MarkDeliveredRequest { conversation_id: conversation.to_owned(), seq };
+        let answered = self.call::<MarkDelivered>(door, request).await;
+        let answered = answered.map(|(response, _)| response.position.unwrap_or_default().delivered_seq);
+        let (user, conversation) = (self.user().to_owned(), conversation.to_owned());
+        let delivered_seq = answered.clone().ok();
+        self.recorder().delivery(Delivery { user, conversation, seq, begun, ended: None, delivered_seq });
+        answered
+    }
+
+    /// Blocks a user, or takes the block away.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn block(&self, door: Door, peer: &str, blocked: bool) -> Result<(), Refusal> {
+        let begun = self.recorder().now();
+        let user_id = peer.to_owned();
+        let answered = match blocked {
+            true => self.call::<BlockUser>(door, conversation::BlockUserRequest { user_id }).await.map(drop),
+            false => self.call::<UnblockUser>(door, conversation::UnblockUserRequest { user_id }).await.map(drop),
+        };
+        let (user, peer) = (self.user().to_owned(), peer.to_owned());
+        self.recorder().block(Block { user, peer, blocked, begun, ended: None }, answered.is_ok());
+        answered
+    }
+
     fn begin_call(&self, door: Door, attempt: &Attempt) -> CallId {
         self.recorder().begin(Call {
             user: self.user().to_owned(),
@@ -214,33 +286,32 @@ impl Client {
     }
 }
 
-fn send_request(attempt: &Attempt, text: &str) -> <SendMessage as Method>::Request {
+fn send_request(attempt: &Attempt, text: &str, reply_to: Option<&String>) -> message::SendMessageRequest {
     message::SendMessageRequest {
         conversation_id: attempt.conversation.clone(),
         client_message_id: attempt.request_id.clone(),
         known_seq: attempt.known_seq,
         text: text.to_owned(),
+        reply_to_message_id: reply_to.cloned().unwrap_or_default(),
         ..Default::default()
     }
 }
 
 fn sent_answer(answered: Result<message::SendMessageResponse, Refusal>) -> Answer {
-    changed_answer(answered.map(|response| (response, ())), |response| {
-        (response.message.as_ref().map_or(0, |message| message.seq), response.duplicate, response.message)
-    })
-}
-
-fn changed_answer<R, B>(
-    answered: Result<(R, B), Refusal>,
-    read: impl Fn(R) -> (u64, bool, Option<message::Message>),
-) -> Answer {
     match answered {
-        Ok((response, _)) => {
-            let (seq, duplicate, message) = read(response);
-            let message_id = message.map(|message| message.message_id).unwrap_or_default();
-            Answer::Stored { seq, message_id, duplicate }
+        Ok(response) => {
+            let seq = response.message.as_ref().map_or(0, |message| message.seq);
+            stored_answer(seq, response.duplicate, response.message)
         }
         Err(refusal) => refusal.answer(),
+    }
+}
+
+fn stored_answer(seq: u64, duplicate: bool, message: Option<message::Message>) -> Answer {
+    let message_id = message.map(|message| message.message_id).unwrap_or_default();
+    match seq {
+        0 => Answer::Unchanged,
+        seq => Answer::Stored { seq, message_id, duplicate },
     }
 }
 

@@ -1,14 +1,19 @@
 //! The checks, by subject. Each takes the history and what was joined from it, and adds the anomalies that it finds.
 
+mod blocks;
 mod bounds;
 mod deletion;
 mod directs;
+mod marks;
 mod members;
 mod order;
+mod outages;
 mod positions;
+mod presence;
 mod resume;
 mod stored;
 mod stream;
+mod visibility;
 
 use super::{
     record::History,
@@ -36,6 +41,11 @@ pub(super) fn run(history: &History, truth: &Truth<'_>, anomalies: &mut Vec<Anom
     members::check(history, truth, &mut found);
     bounds::check(history, &mut found);
     deletion::check(history, truth, &mut found);
+    visibility::check(history, truth, &mut found);
+    marks::check(history, truth, &mut found);
+    blocks::check(history, truth, &mut found);
+    presence::check(history, truth, &mut found);
+    outages::check(history, &mut found);
 }
 
 /// Where anomalies go.

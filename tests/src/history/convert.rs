@@ -1,8 +1,14 @@
 //! The wire types as the history knows them.
 
-use viberchat_proto::message::v1::{self as wire, entry_body};
+use viberchat_proto::{
+    message::v1::{self as wire, entry_body},
+    presence::v1 as presence,
+    types::v1::HistoryVisibility,
+};
 
-use super::record::{Body, Entry, HeadView, MessageView, PositionView, RedactedKind};
+use super::record::{
+    Body, Entry, HeadView, MessageView, PositionView, PresenceView, ReactionView, RedactedKind, Reply, Status,
+};
 
 /// An entry.
 #[must_use]
@@ -21,7 +27,8 @@ pub fn entry_of(entry: &wire::LogEntry) -> Entry {
 pub(super) fn body_of(body: &entry_body::Body) -> Body {
     match body {
         entry_body::Body::Message(sent) => {
-            Body::Message { message_id: sent.message_id.clone(), text: sent.text.clone() }
+            let reply_to = reply(&sent.reply_to_message_id, sent.reply_to_seq);
+            Body::Message { message_id: sent.message_id.clone(), text: sent.text.clone(), reply_to }
         }
         entry_body::Body::Edited(edited) => Body::Edited {
             message_id: edited.message_id.clone(),
@@ -31,14 +38,32 @@ pub(super) fn body_of(body: &entry_body::Body) -> Body {
         entry_body::Body::Deleted(deleted) => {
             Body::Deleted { message_id: deleted.message_id.clone(), message_seq: deleted.message_seq }
         }
+        entry_body::Body::ReactionAdded(added) => Body::Reacted {
+            message_id: added.message_id.clone(),
+            message_seq: added.message_seq,
+            emoji: added.emoji.clone(),
+        },
+        entry_body::Body::ReactionRemoved(removed) => Body::Unreacted {
+            message_id: removed.message_id.clone(),
+            message_seq: removed.message_seq,
+            emoji: removed.emoji.clone(),
+        },
+        entry_body::Body::Pinned(pinned) => {
+            Body::Pinned { message_id: pinned.message_id.clone(), message_seq: pinned.message_seq }
+        }
+        entry_body::Body::Unpinned(unpinned) => {
+            Body::Unpinned { message_id: unpinned.message_id.clone(), message_seq: unpinned.message_seq }
+        }
         entry_body::Body::ConversationCreated(created) => {
-            Body::Created { members: created.members.iter().map(|member| member.user_id.clone()).collect() }
+            let members = created.members.iter().map(|member| member.user_id.clone()).collect();
+            Body::Created { members, since_joining: created.history() == HistoryVisibility::SinceJoining }
         }
         entry_body::Body::MembersAdded(added) => {
             Body::Added { members: added.members.iter().map(|member| member.user_id.clone()).collect() }
         }
         entry_body::Body::MemberRemoved(removed) => Body::Removed { member: removed.user_id.clone() },
         entry_body::Body::ConversationUpdated(_) | entry_body::Body::RoleChanged(_) => Body::Changed,
+        entry_body::Body::ConversationClosed(_) => Body::Closed,
         entry_body::Body::Redacted(redacted) => Body::Redacted {
             kind: match redacted.kind() {
                 wire::RedactedKind::Edited => RedactedKind::Edited,
@@ -61,7 +86,18 @@ pub fn message_of(message: &wire::Message) -> MessageView {
         sender: message.sender_user_id.clone(),
         text: message.text.clone(),
         deleted: message.delete_time.is_some(),
+        reply_to: reply(&message.reply_to_message_id, message.reply_to_seq),
+        pinned: message.pin_time.is_some(),
+        reactions: message
+            .reactions
+            .iter()
+            .map(|kind| ReactionView { emoji: kind.emoji.clone(), count: kind.count, reacted: kind.reacted })
+            .collect(),
     }
+}
+
+fn reply(message_id: &str, seq: u64) -> Option<Reply> {
+    (!message_id.is_empty()).then(|| Reply { message_id: message_id.to_owned(), seq })
 }
 
 /// A head.
@@ -86,5 +122,20 @@ pub fn position_of(position: &wire::Position) -> PositionView {
         user: position.user_id.clone(),
         read_seq: position.read_seq,
         read_message_no: position.read_message_no,
+        delivered_seq: position.delivered_seq,
     }
+}
+
+/// A presence.
+#[must_use]
+pub fn presence_of(presence: &presence::Presence) -> PresenceView {
+    let status = match presence.status() {
+        presence::Status::Unspecified => Status::Unknown,
+        presence::Status::Offline => Status::Offline,
+        presence::Status::Online => Status::Online,
+        presence::Status::Away => Status::Away,
+        presence::Status::Busy => Status::Busy,
+        presence::Status::Invisible => Status::Invisible,
+    };
+    PresenceView { user: presence.user_id.clone(), status, last_seen: presence.last_seen_time.is_some() }
 }

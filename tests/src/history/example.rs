@@ -20,10 +20,18 @@ pub(super) fn at(seq: u64) -> Nanos {
     seq * 10 * SECOND
 }
 
+fn sent(message_id: &str, number: u64) -> Body {
+    Body::Message { message_id: message_id.into(), text: text_with(number, 20), reply_to: None }
+}
+
+fn created() -> Body {
+    Body::Created { members: vec!["ann".into(), "bob".into(), "cat".into()], since_joining: false }
+}
+
 pub(super) fn entry(seq: u64) -> Entry {
-    let message = |number: u64| Body::Message { message_id: format!("m{number}"), text: text_with(number, 20) };
+    let message = |number: u64| sent(&format!("m{number}"), number);
     let (actor, request_id, message_no, version, body) = match seq {
-        1 => ("ann", "", 0, 1, Body::Created { members: vec!["ann".into(), "bob".into(), "cat".into()] }),
+        1 => ("ann", "", 0, 1, created()),
         2 => ("ann", "r2", 1, 1, message(2)),
         3 => ("bob", "r3", 2, 1, message(3)),
         4 => ("bob", "r4", 2, 1, Body::Edited { message_id: "m3".into(), message_seq: 3, text: text_with(4, 20) }),
@@ -63,7 +71,7 @@ fn direct_entry() -> Entry {
         version: 0,
         actor: "bob".into(),
         request_id: "d1".into(),
-        body: Body::Message { message_id: "d1".into(), text: text_with(101, 20) },
+        body: sent("d1", 101),
     }
 }
 
@@ -82,7 +90,7 @@ fn call(seq: u64, user: &str, action: Action, message_id: &str) -> Call {
 }
 
 fn send(seq: u64, user: &str) -> Call {
-    call(seq, user, Action::Send { text: text_with(seq, 20) }, &format!("m{seq}"))
+    call(seq, user, Action::send(text_with(seq, 20)), &format!("m{seq}"))
 }
 
 fn calls() -> Vec<Call> {
@@ -97,14 +105,14 @@ fn calls() -> Vec<Call> {
     refused.answer = Answer::Rejected("ALREADY_DELETED".into());
     let mut lost = send(7, "ann");
     lost.request_id = "lost".into();
-    lost.action = Action::Send { text: text_with(70, 20) };
+    lost.action = Action::send(text_with(70, 20));
     lost.begun += 2 * SECOND;
     lost.answer = Answer::Unknown("connection lost".into());
     lost.ended = Some(lost.begun + SECOND);
     let mut direct = send(1, "bob");
     direct.conversation = DIRECT.into();
     direct.request_id = "d1".into();
-    direct.action = Action::Send { text: text_with(101, 20) };
+    direct.action = Action::send(text_with(101, 20));
     direct.answer = Answer::Stored { seq: 1, message_id: "d1".into(), duplicate: false };
     vec![
         call(1, "ann", Action::CreateGroup { members: vec!["bob".into(), "cat".into()] }, ""),
@@ -147,7 +155,13 @@ fn session(user: &str, opened: Nanos, resume: Option<BTreeMap<String, u64>>) -> 
 /// Session 0 is ann's and lives through it all, 1 is bob's and resumes after the deletion, 2 is cat's.
 fn sessions() -> Vec<Session> {
     let live = |seq: u64| pushed(at(seq) + SECOND / 20, Push::Entry(entry(seq)));
-    let position = PositionView { conversation: GROUP.into(), user: "ann".into(), read_seq: 2, read_message_no: 1 };
+    let position = PositionView {
+        conversation: GROUP.into(),
+        user: "ann".into(),
+        read_seq: 2,
+        read_message_no: 1,
+        delivered_seq: 0,
+    };
     let later = PositionView { read_seq: 7, read_message_no: 3, ..position.clone() };
     let mut ann = session("ann", 0, None);
     ann.pushes.push(pushed(2, Push::Ready));
@@ -183,7 +197,17 @@ fn read(user: &str, door: Door, found: Found) -> Read {
 
 pub(super) fn message(number: u64, message_no: u64, sender: &str, deleted: bool) -> MessageView {
     let text = if deleted { String::new() } else { text_with(number, 20) };
-    MessageView { message_id: format!("m{number}"), seq: number, message_no, sender: sender.into(), text, deleted }
+    MessageView {
+        message_id: format!("m{number}"),
+        seq: number,
+        message_no,
+        sender: sender.into(),
+        text,
+        deleted,
+        reply_to: None,
+        pinned: false,
+        reactions: Vec::new(),
+    }
 }
 
 fn reads() -> Vec<Read> {
@@ -210,7 +234,13 @@ fn reads() -> Vec<Read> {
         as_of: 9,
         last_message: Some(message(9, 4, "cat", false)),
     };
-    let position = PositionView { conversation: GROUP.into(), user: "cat".into(), read_seq: 9, read_message_no: 4 };
+    let position = PositionView {
+        conversation: GROUP.into(),
+        user: "cat".into(),
+        read_seq: 9,
+        read_message_no: 4,
+        delivered_seq: 0,
+    };
     let listed = ConversationView { conversation: DIRECT.into(), peer: "bob".into() };
     let mut reads = vec![
         read("ann", Door::Socket, log.clone()),

@@ -8,7 +8,8 @@ use std::{
 };
 
 use super::record::{
-    Answer, Call, Closed, DirectCall, History, Mark, Nanos, Push, Pushed, Read, Scan, Session, SessionId, Stop,
+    Answer, Block, Call, Closed, Delivery, DirectCall, History, Mark, Nanos, Outage, Push, Pushed, Read, Scan, Session,
+    SessionId, StatusSet, Stop,
 };
 use super::{report::Counters, text::texts_in};
 
@@ -136,6 +137,32 @@ impl Recorder {
         history.marks.push(mark);
     }
 
+    /// A MarkDelivered was answered; `begun` was taken before it left.
+    pub fn delivery(&self, mut delivery: Delivery) {
+        let mut history = self.lock();
+        delivery.ended = delivery.delivered_seq.map(|_| self.now());
+        history.deliveries.push(delivery);
+    }
+
+    /// A block, or its end, was answered; `begun` was taken before it left.
+    pub fn block(&self, block: Block, acknowledged: bool) {
+        let mut history = self.lock();
+        let ended = acknowledged.then(|| self.now());
+        history.blocks.push(Block { ended, ..block });
+    }
+
+    /// A SetStatus was answered; `begun` was taken before it left.
+    pub fn status(&self, set: StatusSet, acknowledged: bool) {
+        let mut history = self.lock();
+        let ended = acknowledged.then(|| self.now());
+        history.statuses.push(StatusSet { ended, ..set });
+    }
+
+    /// The store could not be written to.
+    pub fn outage(&self, outage: Outage) {
+        self.lock().outages.push(outage);
+    }
+
     /// A get-or-create was answered.
     pub fn direct(&self, call: DirectCall) {
         self.lock().directs.push(call);
@@ -164,6 +191,12 @@ impl Recorder {
     #[must_use]
     pub fn acks(&self) -> usize {
         self.lock().calls.iter().filter(|call| matches!(call.answer, Answer::Stored { .. })).count()
+    }
+
+    /// What was pushed to a session so far.
+    #[must_use]
+    pub fn pushes(&self, session: SessionId) -> Vec<Push> {
+        self.lock().sessions[session].pushes.iter().map(|pushed| pushed.push.clone()).collect()
     }
 
     /// What was written down so far.

@@ -30,10 +30,14 @@ pub enum Check {
     C9,
     /// Resume is complete or says so.
     C10,
+    /// Presence converges.
+    C11,
     /// Only members see.
     C12,
     /// Bounded.
     C13,
+    /// A dead part is not a lie.
+    C14,
     /// Drain loses nothing.
     C15,
     /// Deletion erases.

@@ -30,7 +30,11 @@ pub(super) struct Log<'a> {
     pub(super) head: Option<u64>,
     /// The stays of each member; empty for directs.
     pub(super) stays: BTreeMap<&'a str, Vec<Stay>>,
-    /// The places of each message, its edits and its deletion, rising.
+    /// Who joins later sees only what came during their own stays.
+    pub(super) since_joining: bool,
+    /// Runs that were said to be hidden: to whom, from where, up to where.
+    pub(super) hidden: Vec<(Observer<'a>, u64, u64)>,
+    /// The places of each message and of all that changes it, rising.
     pub(super) places: HashMap<&'a str, Vec<u64>>,
 }
 
@@ -112,7 +116,11 @@ impl<'a> Truth<'a> {
     }
 
     fn show(&mut self, observer: Observer<'a>, entry: &'a Entry, stored: bool) {
-        if let Body::Message { message_id, text } | Body::Edited { message_id, text, .. } = &entry.body {
+        if let Body::Hidden { to_seq } = entry.body {
+            // It stands for others, and says nothing of them.
+            return self.logs.entry(&entry.conversation).or_default().hidden.push((observer, entry.seq, to_seq));
+        }
+        if let Body::Message { message_id, text, .. } | Body::Edited { message_id, text, .. } = &entry.body {
             for number in texts_in(text.as_bytes()) {
                 self.message_of_text.insert(number, message_id);
             }
@@ -135,8 +143,8 @@ impl<'a> Truth<'a> {
                 deletion.begun = deletion.begun.min(call.begun);
                 deletion.acked = earliest(deletion.acked, acked);
             }
-            if let (Action::Edit { message_id, text }, _) | (Action::Send { text }, Answer::Stored { message_id, .. }) =
-                (&call.action, &call.answer)
+            if let (Action::Edit { message_id, text }, _)
+            | (Action::Send { text, .. }, Answer::Stored { message_id, .. }) = (&call.action, &call.answer)
             {
                 self.message_of_text
                     .extend(texts_in(text.as_bytes()).into_iter().map(|number| (number, message_id.as_str())));
@@ -199,6 +207,27 @@ impl<'a> Log<'a> {
             || self.stays.get(user).and_then(|stays| stays.last()).is_some_and(|stay| stay.to.is_none())
     }
 
+    /// True if the entry is the user's to see: a change of a message only where the message is.
+    pub(super) fn sees(&self, user: &str, entry: &Entry) -> bool {
+        let about = match &entry.body {
+            Body::Edited { message_seq, .. }
+            | Body::Deleted { message_seq, .. }
+            | Body::Reacted { message_seq, .. }
+            | Body::Unreacted { message_seq, .. }
+            | Body::Pinned { message_seq, .. }
+            | Body::Unpinned { message_seq, .. }
+            | Body::Redacted { message_seq, .. } => *message_seq,
+            _ => entry.seq,
+        };
+        self.sees_seq(user, entry.seq) && self.sees_seq(user, about)
+    }
+
+    /// True if the place lies within a stay of the user, or history is shared. Both ends of a stay belong to it.
+    pub(super) fn sees_seq(&self, user: &str, seq: u64) -> bool {
+        let stays = self.stays.get(user).map_or(&[][..], Vec::as_slice);
+        !self.since_joining || stays.iter().any(|stay| stay.from <= seq && stay.to.is_none_or(|to| seq <= to))
+    }
+
     /// The writers' ids at each place, as far as anybody saw them.
     pub(super) fn request_ids(&self) -> impl Iterator<Item = (u64, &'a str, &'a str)> {
         self.shown.iter().filter_map(|(seq, seen)| {
@@ -216,14 +245,24 @@ impl<'a> Log<'a> {
                 Body::Message { message_id, .. }
                 | Body::Edited { message_id, .. }
                 | Body::Deleted { message_id, .. }
+                | Body::Reacted { message_id, .. }
+                | Body::Unreacted { message_id, .. }
+                | Body::Pinned { message_id, .. }
+                | Body::Unpinned { message_id, .. }
                 | Body::Redacted { message_id, .. } => self.places.entry(message_id).or_default().push(seq),
-                Body::Created { members } | Body::Added { members } => {
+                Body::Created { members, .. } | Body::Added { members } => {
+                    self.since_joining |= matches!(entry.body, Body::Created { since_joining: true, .. });
                     for member in members {
                         stays.entry(member).or_default().push(Stay { from: seq, to: None });
                     }
                 }
                 Body::Removed { member } => {
                     if let Some(stay) = stays.get_mut(member.as_str()).and_then(|stays| stays.last_mut()) {
+                        stay.to.get_or_insert(seq);
+                    }
+                }
+                Body::Closed => {
+                    for stay in stays.values_mut().filter_map(|stays| stays.last_mut()) {
                         stay.to.get_or_insert(seq);
                     }
                 }

@@ -1,5 +1,8 @@
 //! One user who chats at random.
 
+mod marks;
+mod soft;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -14,7 +17,7 @@ use rand::{Rng as _, rngs::SmallRng, seq::IndexedRandom as _};
 use super::{crowd::Place, plan::Plan};
 use crate::{
     client::{Attempt, Client},
-    history::{Action, Answer, Door, text_with},
+    history::{Action, Answer, Door, SessionId, text_with},
 };
 
 /// How long a write is tried again while the server is away.
@@ -50,11 +53,16 @@ pub(super) struct Actor {
     /// Writes that were acknowledged, to try again on purpose.
     done: VecDeque<Attempt>,
     writes: u64,
+    /// The session that watches already.
+    looking: Option<SessionId>,
+    /// Whom the user has blocked.
+    blocked: Option<String>,
 }
 
 impl Actor {
     pub(super) fn new([client, twin]: [Client; 2], number: usize, plan: Plan, rng: SmallRng, shared: Shared) -> Self {
-        Self { client, twin, number, plan, rng, shared, mine: VecDeque::new(), done: VecDeque::new(), writes: 0 }
+        let (mine, done) = (VecDeque::new(), VecDeque::new());
+        Self { client, twin, number, plan, rng, shared, mine, done, writes: 0, looking: None, blocked: None }
     }
 
     /// Does all steps of the plan, or as many as there is time for.
@@ -68,18 +76,26 @@ impl Actor {
     }
 
     async fn step(&mut self) {
+        if self.blocked.is_some() && self.rng.random_bool(0.2) {
+            self.unblock().await;
+        }
         let Some(place) = self.choose_place() else { return };
         match self.rng.random_range(0..100) {
-            0..34 => self.send(&place.id).await,
-            34..37 => self.send_twice_at_once(&place.id).await,
-            37..40 => self.edit_and_delete_at_once().await,
-            40..52 => self.send_pipelined(&place.id).await,
-            52..62 => self.change_own(false).await,
-            62..69 => self.change_own(true).await,
-            69..80 => self.mark(&place.id).await,
-            80..90 => self.read(&place.id).await,
-            90..95 => self.repeat().await,
-            95..97 => self.start_direct().await,
+            0..29 => self.send(&place.id).await,
+            29..32 => self.send_twice_at_once(&place.id).await,
+            32..35 => self.edit_and_delete_at_once().await,
+            35..45 => self.send_pipelined(&place.id).await,
+            45..53 => self.change_own(false).await,
+            53..59 => self.change_own(true).await,
+            59..66 => self.react(&place.id).await,
+            66..68 => self.pin(&place.id).await,
+            68..76 => self.mark(&place.id).await,
+            76..79 => self.deliver(&place.id).await,
+            79..87 => self.read(&place.id).await,
+            87..91 => self.repeat().await,
+            91..93 => self.start_direct().await,
+            93..95 => self.show(&place.id).await,
+            95..97 => self.block().await,
             _ if self.plan.sessions => self.interrupt().await,
             _ => self.repeat().await,
         }
@@ -120,7 +136,12 @@ impl Actor {
 
     async fn send(&mut self, conversation: &str) {
         let text = self.new_text();
-        let attempt = self.attempt(conversation, Action::Send { text });
+        // Now and then an answer, also to what was deleted: then it must fail.
+        let mine =
+            self.mine.iter().filter(|(place, _)| place == conversation).map(|(_, message_id)| message_id.clone());
+        let mine: Vec<String> = mine.collect();
+        let reply_to = if self.rng.random_bool(0.2) { mine.choose(&mut self.rng).cloned() } else { None };
+        let attempt = self.attempt(conversation, Action::Send { text, reply_to });
         let door = self.any_door();
         let answer = self.client.attempt(door, &attempt).await;
         self.carry_through(attempt, answer).await;
@@ -134,7 +155,7 @@ impl Actor {
         let mut sent = Vec::new();
         for _ in 0..self.rng.random_range(2..8) {
             let text = self.new_text();
-            let attempt = self.attempt(conversation, Action::Send { text });
+            let attempt = self.attempt(conversation, Action::send(text));
             match self.client.begin_send(&attempt).await {
                 Some(pending) => sent.push((attempt, pending)),
                 None => break,
@@ -195,7 +216,7 @@ impl Actor {
     /// The same write at two doors at the same time: one is stored, the other a duplicate.
     async fn send_twice_at_once(&mut self, conversation: &str) {
         let text = self.new_text();
-        let attempt = self.attempt(conversation, Action::Send { text });
+        let attempt = self.attempt(conversation, Action::send(text));
         let (door, other) = (self.any_door(), self.twin_door());
         let (one, two) = tokio::join!(self.client.attempt(door, &attempt), self.twin.attempt(other, &attempt));
         let answer = if matches!(one, Answer::Stored { .. }) { one } else { two };
@@ -233,7 +254,8 @@ impl Actor {
         let known = self.client.known_seq(conversation).unwrap_or(0);
         let after = self.rng.random_range(0..=known);
         let limit = self.rng.random_range(1..60);
-        match self.rng.random_range(0..4) {
+        match self.rng.random_range(0..5) {
+            4 => drop(self.client.list_pinned(door, conversation, false).await),
             0 => drop(self.client.read_log(door, conversation, after, limit, false).await),
             1 => drop(self.client.list_newest(door, conversation, limit).await),
             2 => drop(self.client.heads(door, &[conversation.to_owned()], false).await),
@@ -271,10 +293,10 @@ impl Actor {
         self.reconnect().await;
     }
 
-    async fn reconnect(&mut self) {
-        if self.plan.sessions {
-            // The server may be away; the caller tries again.
-            drop(self.client.connect().await);
+    /// Opens a session again, if there is none. The server may be away; the caller tries again.
+    pub(super) async fn reconnect(&mut self) {
+        if self.plan.sessions && self.client.connect().await.is_ok() {
+            self.look().await;
         }
     }
 

@@ -12,13 +12,14 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use futures::future::join_all;
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
+use viberchat_proto::types::v1::HistoryVisibility;
 
 use super::{
     actor::{Actor, Shared},
     plan::Plan,
 };
 use crate::{
-    client::{Client, Followed, Listener},
+    client::{Client, Followed, Listener, socket::Encoding},
     cluster::Server,
     history::{Door, Recorder},
 };
@@ -56,6 +57,8 @@ pub(super) fn user_name(number: usize) -> String {
 pub struct Crowd {
     plan: Plan,
     actors: Vec<Actor>,
+    /// Watches all users and shares nothing with them.
+    stranger: Option<Client>,
     /// Follows the conversations of the first user by gRPC, for as long as the server that it began with lives.
     listener: Option<Listener>,
     shared: Shared,
@@ -71,7 +74,9 @@ impl Crowd {
         let mut rng = SmallRng::seed_from_u64(plan.seed);
         let mut clients = Vec::new();
         for number in 0..plan.users {
-            let mut client = Client::new(servers[number % servers.len()], &user_name(number), recorder)?;
+            let encoding = Encoding::ALL[number % Encoding::ALL.len()];
+            let server = servers[number % servers.len()];
+            let mut client = Client::with_encoding(server, &user_name(number), encoding, recorder)?;
             if plan.sessions {
                 client.connect().await?;
             }
@@ -100,7 +105,14 @@ impl Crowd {
             true => Some(Listener::open(servers[0], &user_name(0), &followed, recorder).await?),
             false => None,
         };
-        Ok(Self { plan: *plan, actors, listener, shared })
+        if plan.sessions {
+            join_all(actors.iter_mut().map(Actor::look)).await;
+        }
+        let stranger = match plan.sessions {
+            true => Some(watching_stranger(servers[0], plan, recorder).await?),
+            false => None,
+        };
+        Ok(Self { plan: *plan, actors, stranger, listener, shared })
     }
 
     /// The conversations.
@@ -126,6 +138,7 @@ impl Crowd {
         for actor in &mut self.actors {
             actor.client.leave();
         }
+        self.stranger = None;
     }
 
     /// Waits until all is quiet and every session has caught up, then reads everything by every door.
@@ -151,6 +164,7 @@ impl Crowd {
                 ensure!(start.elapsed() < SETTLE_LIMIT, "{}: {error}", actor.client.user());
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+            actor.look().await;
         }
         let heads = self.heads().await?;
         join_all(self.actors.iter().map(|actor| has_caught_up(actor, &self.shared.places, &heads))).await;
@@ -174,6 +188,15 @@ impl Crowd {
     }
 }
 
+/// Somebody who shares no conversation with anybody, and watches all.
+async fn watching_stranger(server: &Server, plan: &Plan, recorder: &Recorder) -> Result<Client> {
+    let mut stranger = Client::with_encoding(server, "stranger", Encoding::Binary, recorder)?;
+    stranger.connect().await?;
+    let users: Vec<String> = (0..plan.users).map(user_name).collect();
+    stranger.watch_presence(&users).await?;
+    Ok(stranger)
+}
+
 /// Waits until a session has all up to the heads. Whether it came so far is for the checker to say.
 async fn has_caught_up(actor: &Actor, places: &[Place], heads: &BTreeMap<String, u64>) {
     let Some(socket) = actor.client.socket() else { return };
@@ -195,7 +218,10 @@ async fn make_groups(plan: &Plan, clients: &[Client]) -> Result<Vec<Place>> {
             (0..clients.len()).filter(|number| group == 0 || *number == admin || (number + group) % 2 == 0).collect();
         let others: Vec<String> =
             members.iter().filter(|number| **number != admin).map(|number| user_name(*number)).collect();
-        let id = clients[admin].create_group(Door::Http, &others, &format!("group-{group}")).await?;
+        // Who is added again to every third group does not see what was said meanwhile.
+        let history = if group % 3 == 2 { HistoryVisibility::SinceJoining } else { HistoryVisibility::Shared };
+        let request_id = format!("group-{group}");
+        let id = clients[admin].create_group_with(Door::Http, &others, &request_id, history).await?;
         let guest = members.iter().rev().find(|number| **number != admin).copied().filter(|_| plan.churn);
         // The first member reads for all: it must not be the one who is removed.
         let mut members = members;
@@ -239,6 +265,7 @@ async fn read_everything(actor: &Actor, places: &[Place]) {
         drop(client.read_whole_log(door(0), &place.id).await);
         drop(client.list_all(door(1), &place.id).await);
         drop(client.positions(door(2), &place.id, true).await);
+        drop(client.list_pinned(door(1), &place.id, true).await);
     }
     let ids: Vec<String> = mine.iter().map(|place| place.id.clone()).collect();
     for door in doors {

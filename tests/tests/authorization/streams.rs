@@ -166,7 +166,7 @@ async fn the_other_kind_of_subscription_request_is_authorized_too() -> Result<()
         conversation: group.clone(),
         request_id: "one".into(),
         known_seq: Some(0),
-        action: viberchat_tests::history::Action::Send { text: "hello".into() },
+        action: viberchat_tests::history::Action::send("hello"),
     };
     let mut refused = false;
     let mut sent = false;

@@ -13,7 +13,7 @@ use viberchat_proto::gateway::v1::{ServerFrame, server_frame};
 use viberchat_tests::{
     client::{
         http as door,
-        socket::{Stream, connect},
+        socket::{Encoding, Stream, connect},
     },
     cluster::{Tokens, UserClaims},
     history::{Door, scan_store},
@@ -127,7 +127,7 @@ async fn send_all(target: &Target<'_>, counts: &Counts) -> Result<()> {
 }
 
 async fn open(target: &Target<'_>) -> Result<Stream> {
-    let mut stream = connect(target.http).await?.0;
+    let mut stream = connect(target.http, Encoding::Json).await?.0;
     let hello = format!(r#"{{"id":1,"hello":{{"token":"{}","deviceId":"d"}}}}"#, target.tokens.user("mallory"));
     stream.send(Message::text(hello)).await?;
     loop {
@@ -272,7 +272,7 @@ async fn send_bad_tokens(target: &Target<'_>, connections: usize) -> Result<()> 
     ];
     for connection in 0..connections {
         let (token, codes) = &bad[connection % bad.len()];
-        let mut stream = connect(target.http).await?.0;
+        let mut stream = connect(target.http, Encoding::Json).await?.0;
         stream.send(Message::text(format!(r#"{{"id":1,"hello":{{"token":"{token}","deviceId":"d"}}}}"#))).await?;
         let code = close_code(&mut stream).await?;
         ensure!(codes.contains(&code), "a bad token {token}: closed with {code}");
@@ -298,7 +298,7 @@ async fn send_oversized(target: &Target<'_>, connections: usize) -> Result<()> {
 async fn send_halves(target: &Target<'_>, connections: usize) -> Result<()> {
     use std::io::Write as _;
     for connection in 0..connections {
-        let (_stream, mut raw) = connect(target.http).await?;
+        let (_stream, mut raw) = connect(target.http, Encoding::Json).await?;
         let promised = b"\x81\xfe\x10\x00\x01\x02\x03\x04{\"id\":1,\"hello\"";
         raw.write_all(&promised[..1 + connection % (promised.len() - 1)])?;
         raw.shutdown(std::net::Shutdown::Both)?;
@@ -308,7 +308,7 @@ async fn send_halves(target: &Target<'_>, connections: usize) -> Result<()> {
 
 async fn send_nothing(target: &Target<'_>, connections: usize) -> Result<()> {
     let silent = (0..connections).map(|_| async {
-        let mut stream = connect(target.http).await?.0;
+        let mut stream = connect(target.http, Encoding::Json).await?.0;
         let code = close_code(&mut stream).await?;
         ensure!(code == 4504, "no hello: closed with {code}");
         anyhow::Ok(())

@@ -23,7 +23,7 @@ fn attempt(client: &Client, conversation: &str, id: &str, action: Action) -> Att
 
 /// Sends and returns seq and message id.
 async fn send(client: &Client, conversation: &str, number: u64) -> Result<(u64, String)> {
-    let send = Action::Send { text: text_with(number, 20) };
+    let send = Action::send(text_with(number, 20));
     match client.attempt(Door::Socket, &attempt(client, conversation, &format!("m{number}"), send)).await {
         Answer::Stored { seq, message_id, duplicate: false } => Ok((seq, message_id)),
         other => anyhow::bail!("not stored: {other:?}"),
@@ -59,7 +59,7 @@ async fn one_is_cut_off_with_sends_queued_and_both_see_the_same_everything_once(
     // Bob queues sends in both, and is cut off in the middle of a frame before he hears of them.
     let mut queued = Vec::new();
     for number in 100..140 {
-        let text = Action::Send { text: text_with(number, 200) };
+        let text = Action::send(text_with(number, 200));
         let conversation = both[usize::from(number % 2 == 0)];
         let attempt = attempt(&bob, conversation, &format!("b{number}"), text);
         let pending = bob.begin_send(&attempt).await.context("bob is online")?;

@@ -94,7 +94,7 @@ async fn race_edits(stage: &Stage, lane: usize, races: usize, texts: &AtomicU64)
     let group = one.create_group(Door::Http, &[], &format!("group-{lane}")).await?;
     let text = || text_with(texts.fetch_add(1, Ordering::Relaxed), 60);
     for race in 0..races {
-        let send = attempt(&group, format!("send-{race}"), Action::Send { text: text() });
+        let send = attempt(&group, format!("send-{race}"), Action::send(text()));
         let Answer::Stored { message_id, .. } = one.attempt(Door::Socket, &send).await else {
             anyhow::bail!("a send was refused");
         };
@@ -148,7 +148,7 @@ async fn send_on_and_on(sender: &Client, group: &str, stop: &AtomicBool, texts: 
             break;
         }
         let text = text_with(texts.fetch_add(1, Ordering::Relaxed), 20);
-        let mut send = attempt(group, format!("{}-{number}", sender.user()), Action::Send { text });
+        let mut send = attempt(group, format!("{}-{number}", sender.user()), Action::send(text));
         send.known_seq = sender.known_seq(group);
         let door = [Door::Socket, Door::Http, Door::Grpc][number % 3];
         match sender.attempt(door, &send).await {

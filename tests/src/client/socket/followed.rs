@@ -23,7 +23,7 @@ impl Followed {
     pub(in crate::client) fn take(&mut self, push: &Push) {
         match push {
             Push::Entry(entry) => {
-                self.cursors.insert(entry.conversation.clone(), entry.seq);
+                self.cursors.insert(entry.conversation.clone(), entry.last_seq());
             }
             Push::Added { conversation, head } => {
                 self.cursors.insert(conversation.clone(), *head);
@@ -36,7 +36,7 @@ impl Followed {
             }
             Push::Ready => self.ready = true,
             Push::Goaway => self.goaway = true,
-            Push::Resumed { .. } | Push::Positions(_) | Push::Changed { .. } | Push::Heartbeat | Push::Other => {}
+            _ => {}
         }
     }
 }

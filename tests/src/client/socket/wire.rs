@@ -1,14 +1,8 @@
-//! Frames as JSON text, and pushes as the history knows them.
+//! Pushes as the history knows them.
 
-use tokio_websockets::Message;
-use viberchat_proto::gateway::v1::{self as gateway, ClientFrame, client_frame, conversation_event, push, resumed};
+use viberchat_proto::gateway::v1::{self as gateway, conversation_event, push, resumed};
 
-use crate::history::{Push, Verdict, entry_of, position_of};
-
-pub(super) fn encode(id: u32, request: client_frame::Request) -> Message {
-    let frame = ClientFrame { id, request: Some(request) };
-    Message::text(serde_json::to_string(&frame).expect("every frame has a JSON form"))
-}
+use crate::history::{Push, Verdict, entry_of, position_of, presence_of};
 
 pub(super) fn push_of(push: gateway::Push) -> Push {
     match push.kind {
@@ -30,7 +24,13 @@ pub(super) fn push_of(push: gateway::Push) -> Push {
         }
         Some(push::Kind::Heartbeat(_)) => Push::Heartbeat,
         Some(push::Kind::Goaway(_)) => Push::Goaway,
-        Some(push::Kind::TokenExpires(_)) | None => Push::Other,
+        Some(push::Kind::Typing(typing)) => {
+            Push::Typing { conversation: typing.conversation_id, user: typing.user_id, typing: typing.typing }
+        }
+        Some(push::Kind::Presence(changed)) => Push::Presence(changed.presences.iter().map(presence_of).collect()),
+        Some(push::Kind::Shed(shed)) => Push::Shed(shed.typing_count),
+        Some(push::Kind::TokenExpires(_)) => Push::TokenExpires,
+        None => Push::Other,
     }
 }
 

@@ -31,7 +31,10 @@ pub(super) fn check(history: &History, truth: &Truth<'_>, found: &mut Found<'_>)
     }
     for read in &history.reads {
         let sees = match &read.found {
-            ReadFound::Log { .. } | ReadFound::Messages { .. } | ReadFound::Positions { .. } => {
+            ReadFound::Log { .. }
+            | ReadFound::Messages { .. }
+            | ReadFound::Pinned { .. }
+            | ReadFound::Positions { .. } => {
                 vec![read.conversation.as_str()]
             }
             ReadFound::Heads(heads) => heads.iter().map(|head| head.conversation.as_str()).collect(),
@@ -53,7 +56,14 @@ fn only_members_write(conversation: &str, log: &Log<'_>, found: &mut Found<'_>) 
         let Some(entry) = log.entry(*seq) else { continue };
         let writes = matches!(
             entry.body,
-            Body::Message { .. } | Body::Edited { .. } | Body::Deleted { .. } | Body::Redacted { .. }
+            Body::Message { .. }
+                | Body::Edited { .. }
+                | Body::Deleted { .. }
+                | Body::Reacted { .. }
+                | Body::Unreacted { .. }
+                | Body::Pinned { .. }
+                | Body::Unpinned { .. }
+                | Body::Redacted { .. }
         );
         let stays = log.stays.get(entry.actor.as_str()).map_or(&[][..], Vec::as_slice);
         let within = stays.iter().any(|stay| stay.from <= *seq && stay.to.is_none_or(|to| *seq < to));

@@ -13,7 +13,7 @@ pub(super) fn check(history: &History, truth: &Truth<'_>, found: &mut Found<'_>)
         all_see_the_same(conversation, log, truth, found);
         log_is_whole(conversation, log, found);
     }
-    reads_are_contiguous(history, found);
+    reads_are_contiguous(history, truth, found);
     acked_before_comes_before(history, truth, found);
     pipelines_keep_their_order(history, truth, found);
 }
@@ -53,7 +53,9 @@ fn log_is_whole(conversation: &str, log: &Log<'_>, found: &mut Found<'_>) {
             Body::Message { .. } | Body::Redacted { kind: crate::history::RedactedKind::Message, .. } => {
                 message_no += 1;
             }
-            Body::Created { .. } | Body::Added { .. } | Body::Removed { .. } | Body::Changed => version += 1,
+            Body::Created { .. } | Body::Added { .. } | Body::Removed { .. } | Body::Changed | Body::Closed => {
+                version += 1;
+            }
             _ => {}
         }
         if (entry.message_no, entry.version) != (message_no, version) {
@@ -68,7 +70,7 @@ fn log_is_whole(conversation: &str, log: &Log<'_>, found: &mut Found<'_>) {
     }
 }
 
-fn reads_are_contiguous(history: &History, found: &mut Found<'_>) {
+fn reads_are_contiguous(history: &History, truth: &Truth<'_>, found: &mut Found<'_>) {
     for read in &history.reads {
         match &read.found {
             ReadFound::Log { after, entries, head, .. } => {
@@ -80,10 +82,7 @@ fn reads_are_contiguous(history: &History, found: &mut Found<'_>) {
                             format!("{} read {}: {} follows {}", read.user, read.conversation, entry.seq, next - 1),
                         );
                     }
-                    next = match entry.body {
-                        Body::Hidden { to_seq } => to_seq + 1,
-                        _ => entry.seq + 1,
-                    };
+                    next = entry.last_seq() + 1;
                 }
                 if next <= *head && entries.is_empty() {
                     found.add(
@@ -100,7 +99,9 @@ fn reads_are_contiguous(history: &History, found: &mut Found<'_>) {
                     found.add(Check::C4, format!("{} read messages of {} out of order", read.user, read.conversation));
                 }
                 let counted = messages.iter().zip(1..).all(|(message, number)| message.message_no == number);
-                if *whole && !counted {
+                // Who sees only a part of the messages is the subject of `visibility`.
+                let shared = truth.logs.get(read.conversation.as_str()).is_none_or(|log| !log.since_joining);
+                if *whole && shared && !counted {
                     found.add(
                         Check::C5,
                         format!("{} read all messages of {}, some are missing", read.user, read.conversation),

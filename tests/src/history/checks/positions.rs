@@ -1,5 +1,7 @@
 //! C9: positions only move forward, never past the head, and count exactly.
 
+mod delivered;
+
 use std::collections::BTreeMap;
 
 use super::{Check, Found, SECOND};
@@ -27,6 +29,7 @@ pub(super) fn check(history: &History, truth: &Truth<'_>, found: &mut Found<'_>)
     reads_are_exact(history, truth, &moves, found);
     sessions_see_forward_moves(history, truth, found);
     doors_agree_at_the_end(history, truth, found);
+    delivered::check(history, truth, found);
 }
 
 /// When a position was known to be at least at a seq: by conversation and user, rising.

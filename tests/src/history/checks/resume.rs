@@ -24,7 +24,7 @@ pub(super) fn check(history: &History, truth: &Truth<'_>, found: &mut Found<'_>)
                                 format!("{name}: {} follows {seq} in {}", entry.seq, entry.conversation),
                             );
                         }
-                        *seq = entry.seq;
+                        *seq = entry.last_seq();
                     }
                 }
                 Push::Resumed { conversation, verdict } => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Check, Found};
 use crate::history::{
-    record::{Action, Answer, Body, Found as ReadFound, History, Nanos},
+    record::{Action, Answer, Body, Call, Found as ReadFound, History, Nanos, Reply},
     text::texts_in,
     truth::{Log, Truth, Write},
 };
@@ -38,11 +38,20 @@ fn acked_writes_are_stored(key: &Key<'_>, write: &Write<'_>, log: &Log<'_>, foun
     };
     let asked = &write.calls[0].action;
     let fits = match (&entry.body, asked) {
-        (Body::Message { text, .. }, Action::Send { text: sent }) => text == sent,
+        (Body::Message { text, reply_to, .. }, Action::Send { text: sent, reply_to: asked }) => {
+            let fits = |reply: &Reply| asked.as_ref() == Some(&reply.message_id) && is_at(log, reply);
+            text == sent && reply_to.as_ref().map_or(asked.is_none(), fits)
+        }
         (Body::Edited { text, message_id, .. }, Action::Edit { text: sent, message_id: edited }) => {
             text == sent && message_id == edited
         }
         (Body::Deleted { message_id, .. }, Action::Delete { message_id: deleted }) => message_id == deleted,
+        (Body::Reacted { message_id, emoji, .. }, Action::React { message_id: asked, emoji: given })
+        | (Body::Unreacted { message_id, emoji, .. }, Action::Unreact { message_id: asked, emoji: given }) => {
+            message_id == asked && emoji == given
+        }
+        (Body::Pinned { message_id, .. }, Action::Pin { message_id: asked })
+        | (Body::Unpinned { message_id, .. }, Action::Unpin { message_id: asked }) => message_id == asked,
         (Body::Redacted { .. }, Action::Send { .. } | Action::Edit { .. }) => true,
         _ => false,
     };
@@ -50,6 +59,11 @@ fn acked_writes_are_stored(key: &Key<'_>, write: &Write<'_>, log: &Log<'_>, foun
     if !fits || !is_hers {
         found.add(Check::C1, format!("{key:?} was acknowledged at {seq}, where {entry:?} is stored"));
     }
+}
+
+/// True unless another message is known to stand at the place that a reply names.
+fn is_at(log: &Log<'_>, reply: &Reply) -> bool {
+    log.places.get(reply.message_id.as_str()).is_none_or(|places| places.first() == Some(&reply.seq))
 }
 
 fn answers_agree(key: &Key<'_>, write: &Write<'_>, found: &mut Found<'_>) {
@@ -122,12 +136,13 @@ fn refused_writes_are_absent(truth: &Truth<'_>, found: &mut Found<'_>) {
     let mut absent_texts: BTreeMap<u64, Key<'_>> = BTreeMap::new();
     for (key, write) in &truth.writes {
         let rejected = write.calls.iter().any(|call| matches!(call.answer, Answer::Rejected(_)));
-        let untried = write.calls.iter().all(|call| matches!(call.answer, Answer::NotAttempted(_)));
+        let stored_nothing = |call: &&Call| matches!(call.answer, Answer::NotAttempted(_) | Answer::Unchanged);
+        let untried = write.calls.iter().all(stored_nothing);
         if !rejected && !untried {
             continue;
         }
         absent.insert(*key, write);
-        if let Action::Send { text } | Action::Edit { text, .. } = &write.calls[0].action {
+        if let Action::Send { text, .. } | Action::Edit { text, .. } = &write.calls[0].action {
             absent_texts.extend(texts_in(text.as_bytes()).into_iter().map(|number| (number, *key)));
         }
     }
@@ -155,7 +170,9 @@ fn reads_see_earlier_acks(history: &History, truth: &Truth<'_>, found: &mut Foun
     for read in &history.reads {
         let (as_of, messages) = match &read.found {
             ReadFound::Log { head, .. } => (*head, &[][..]),
-            ReadFound::Messages { as_of, messages, .. } => (*as_of, messages.as_slice()),
+            ReadFound::Messages { as_of, messages, .. } | ReadFound::Pinned { as_of, messages } => {
+                (*as_of, messages.as_slice())
+            }
             _ => continue,
         };
         let must = acked.get(read.conversation.as_str()).map_or(0, |acks| highest_before(acks, read.begun));

@@ -54,7 +54,7 @@ fn follow<'a>(id: usize, session: &'a Session, found: &mut Found<'_>) -> BTreeMa
                         format!("session {id} of {user}: {} follows {before} in {conversation}", entry.seq),
                     );
                 }
-                at.seq = Some(entry.seq);
+                at.seq = Some(entry.last_seq());
             }
             Push::Added { conversation, head } => {
                 reached.insert(conversation, Reached { seq: Some(*head), at_least: 0, removed: false });

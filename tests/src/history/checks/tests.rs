@@ -1,4 +1,11 @@
 //! One good history, and for each check histories that break it in one place.
+//!
+//! Map: `marks` reactions, pins, replies, delivered positions, blocks and outages; `hidden` what not everybody sees;
+//! `soft` presence and typing.
+
+mod hidden;
+mod marks;
+mod soft;
 
 use std::collections::BTreeSet;
 
@@ -56,7 +63,9 @@ fn c1_an_acked_write_that_is_not_stored() {
     breaks(Check::C1, |history| forget_stored(history, 9));
     breaks(Check::C1, |history| everywhere(history, 9, |entry| entry.request_id = "other".into()));
     breaks(Check::C1, |history| {
-        everywhere(history, 9, |entry| entry.body = Body::Message { message_id: "m9".into(), text: "other".into() });
+        everywhere(history, 9, |entry| {
+            entry.body = Body::Message { message_id: "m9".into(), text: "other".into(), reply_to: None }
+        });
     });
     breaks(Check::C1, |history| {
         everywhere(history, 8, |entry| entry.body = Body::Added { members: vec!["dan".into()] });
@@ -168,7 +177,7 @@ fn c6_a_send_that_overtakes_a_failed_one() {
     breaks(Check::C6, |history| {
         let mut failed = history.calls[9].clone();
         failed.request_id = "first".into();
-        failed.action = Action::Send { text: "first".into() };
+        failed.action = Action::send("first");
         failed.answer = Answer::NotAttempted("STORE_UNAVAILABLE".into());
         failed.begun -= 1;
         history.calls.insert(9, failed);

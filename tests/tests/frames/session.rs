@@ -1,0 +1,103 @@
+//! The session itself.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use viberchat_proto::gateway::v1 as wire;
+use viberchat_tests::{
+    client::{Focus, Heartbeat, RefreshToken, SetTyping},
+    cluster::UserClaims,
+    history::{Push, Verdict},
+};
+
+use super::world::{LIMIT, World, reason};
+
+pub(crate) async fn a_session_says_hello_lives_and_resumes(world: &World) -> Result<()> {
+    let (mut ann, bob) = (world.user("ann").await?, world.user("bob").await?);
+    ann.note("hello");
+    let welcome = ann.client.socket().context("online")?.welcome().clone();
+    ensure!(welcome.user_id == ann.name() && !welcome.session_id.is_empty() && welcome.heartbeat_ms > 0, "{welcome:?}");
+    let limits = welcome.limits.context("limits")?;
+    ensure!(limits.text_bytes_max == 16 * 1024 && limits.resume_entries_max > 0, "{limits:?}");
+    ensure!(welcome.token_expire_time.is_some() && welcome.server_time.is_some(), "the times");
+    ann.ask::<Heartbeat>(wire::Heartbeat {}).await?;
+    let group = bob.group("group", &[&ann]).await?;
+    bob.send(&group, "one").await?;
+    ann.hears_entry(&group, 2).await?;
+    ann.client.leave();
+    bob.send(&group, "two").await?;
+    bob.send(&group, "three").await?;
+    ann.note("resume_part");
+    ann.note("resume_end");
+    ann.client.connect().await?;
+    ann.hears(0, "ready", |push| matches!(push, Push::Ready)).await?;
+    let pushes = ann.client.pushes();
+    let seqs: Vec<u64> = pushes
+        .iter()
+        .filter_map(|push| match push {
+            Push::Entry(entry) if entry.conversation == group => Some(entry.seq),
+            _ => None,
+        })
+        .collect();
+    ensure!(seqs == [3, 4], "{pushes:?}");
+    let complete = |push: &Push| matches!(push, Push::Resumed { conversation, verdict: Verdict::Complete { head: 4 } } if *conversation == group);
+    ensure!(pushes.iter().any(complete), "{pushes:?}");
+    Ok(())
+}
+
+pub(crate) async fn focus_brings_typing_of_a_group(world: &World) -> Result<()> {
+    let (ann, bob) = (world.user("ann").await?, world.user("bob").await?);
+    let group = ann.group("group", &[&bob]).await?;
+    bob.hears_entry(&group, 1).await.or_else(|_| {
+        let added = |push: &Push| matches!(push, Push::Added { conversation, .. } if *conversation == group);
+        ensure!(bob.client.pushes().iter().any(added), "bob has the group");
+        Ok(())
+    })?;
+    let typing =
+        |typing: bool| viberchat_proto::presence::v1::SetTypingRequest { conversation_id: group.clone(), typing };
+    let typed = |push: &Push| matches!(push, Push::Typing { conversation, typing: true, .. } if *conversation == group);
+    ann.ask::<Focus>(wire::Focus { conversation_ids: vec![group.clone()] }).await?;
+    bob.ask::<SetTyping>(typing(true)).await?;
+    ann.hears(0, "of typing", typed).await?;
+    bob.ask::<SetTyping>(typing(false)).await?;
+    let ended =
+        |push: &Push| matches!(push, Push::Typing { conversation, typing: false, .. } if *conversation == group);
+    ann.hears(0, "of its end", ended).await?;
+    // Bob has not looked at the group: he hears nothing of it.
+    ann.ask::<SetTyping>(typing(true)).await?;
+    ann.ask::<Focus>(wire::Focus { conversation_ids: Vec::new() }).await?;
+    let skip = ann.heard();
+    let seq = bob.send(&group, "hello").await?.seq;
+    ann.hears_entry(&group, seq).await?;
+    bob.ask::<SetTyping>(typing(true)).await?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    ensure!(!bob.client.pushes().iter().any(typed), "bob did not look");
+    ensure!(!ann.client.pushes().iter().skip(skip).any(typed), "ann looks elsewhere");
+    let request = wire::Focus { conversation_ids: vec![group.clone(); 21] };
+    ensure!(reason(ann.ask::<Focus>(request).await) == "INVALID_ARGUMENT", "21 on one screen");
+    Ok(())
+}
+
+pub(crate) async fn a_newer_token_keeps_the_session(world: &World) -> Result<()> {
+    let (ann, bob) = (world.user("ann").await?, world.user("bob").await?);
+    let token = |user: &str, ttl_seconds| {
+        let claims = UserClaims { user: user.into(), ttl_seconds, token_type: Some("access") };
+        world.server.tokens().user_with(&claims)
+    };
+    let answer = ann.ask::<RefreshToken>(wire::RefreshToken { token: token(ann.name(), 7_200) }).await?;
+    let now = ann.client.socket().context("online")?.welcome().server_time.context("a clock")?;
+    let left = answer.token_expire_time.context("a time")?.seconds - now.seconds;
+    ensure!((7_100..7_300).contains(&left), "it ends in {left} s");
+    ensure!(
+        reason(ann.ask::<RefreshToken>(wire::RefreshToken { token: "nonsense".into() }).await) != "taken",
+        "nonsense"
+    );
+    let others = bob.ask::<RefreshToken>(wire::RefreshToken { token: token(ann.name(), 7_200) }).await;
+    ensure!(reason(others) != "taken", "the token of another user");
+    // A token that ends soon is announced, and ends the session.
+    ann.ask::<RefreshToken>(wire::RefreshToken { token: token(ann.name(), 3) }).await?;
+    ann.hears(0, "that the token ends", |push| matches!(push, Push::TokenExpires)).await?;
+    let socket = ann.client.socket().context("online")?;
+    ensure!(socket.wait_for_end(LIMIT).await, "the session ends with its token");
+    Ok(())
+}
