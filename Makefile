@@ -2,13 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt lint proto mutants engines bench gen clean
+.PHONY: help run test check fmt fmt-check lint proto proto-release mutants engines bench gen clean
 
 CARGO ?= cargo
 BUF := $(firstword $(wildcard tests/browser/node_modules/.bin/buf) $(shell command -v buf))
 
 help: ## show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: ## everything in one process on embedded storage, with the web client and people to talk to
 	$(CARGO) run --locked -p viberchat-cli -- dev
@@ -28,10 +28,14 @@ fmt-check:
 lint: ## clippy, warnings are errors
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-proto: ## buf lint
-	@if [ -n "$(BUF)" ]; then cd proto && $(abspath $(BUF)) lint && echo "buf lint: ok"; \
+proto: ## buf lint, and that nothing breaks those who use the last released protocol
+	@if [ -n "$(BUF)" ]; then cd proto && $(abspath $(BUF)) lint && echo "buf lint: ok" && \
+	  $(abspath $(BUF)) breaking --against released.txtpb && echo "buf breaking: ok"; \
 	elif [ "$${VIBERCHAT_TEST_REQUIRE_ENGINES:-}" = 1 ]; then echo "buf is missing (make engines)" >&2; exit 1; \
-	else echo "SKIPPED: buf lint, no buf (make engines)"; fi
+	else echo "SKIPPED: buf lint and breaking, no buf (make engines)"; fi
+
+proto-release: ## at a release: what others rely on from now on is the protocol of today
+	cd proto && $(abspath $(BUF)) build --exclude-source-info -o released.txtpb
 
 mutants: ## plant each known bug and see the checker find it
 	VIBERCHAT_TEST_MUTANTS=1 $(CARGO) test --locked --workspace --test mutants -- --nocapture
@@ -42,7 +46,7 @@ engines: ## install what the tests can use: Chromium, Node.js, buf
 bench: ## latency, throughput and memory, each beside its floor
 	$(CARGO) run --locked --release -p viberchat-cli -- bench
 
-gen: ## write the generated schemas anew
+gen: ## write the generated schemas and the reference in docs anew
 	VIBERCHAT_GENERATE=1 $(CARGO) test --locked --workspace generated
 
 clean:

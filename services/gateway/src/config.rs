@@ -137,7 +137,11 @@ impl Config {
             }
         }
         let ordered: [(&'static str, bool, &'static str); 7] = [
-            ("silence_ms_max", self.silence_ms_max >= 2 * self.heartbeat_ms, "must be at least two heartbeats"),
+            (
+                "silence_ms_max",
+                self.silence_ms_max >= self.heartbeat_ms.saturating_mul(2),
+                "must be at least two heartbeats",
+            ),
             ("heartbeat_ms", self.heartbeat_ms >= 100, "must be at least 100"),
             ("frame_bytes_max", self.frame_bytes_max >= 16 * 1024, "must be at least 16384"),
             ("page_bytes_max", self.page_bytes_max >= 128 * 1024, "must be at least 131072: the longest message"),

@@ -30,4 +30,4 @@ pub(crate) use layer::grpc_timeout;
 pub use layer::{Auth, AuthLayer, ON_BEHALF_OF, ON_BEHALF_OF_BIN};
 pub use signer::TokenSigner;
 pub use stream::{AuthorizedStream, StreamEnd, Streamed, StreamedRequest, authorized_stream};
-pub use token::{InvalidVerifier, LEEWAY_MAX, TokenVerifier, VerifiedToken, VerifierConfig};
+pub use token::{InvalidVerifier, LEEWAY_MAX, TOKEN_BYTES_MAX, TokenVerifier, VerifiedToken, VerifierConfig};

@@ -54,9 +54,10 @@ fn all_sections_are_checked_at_once() {
     config.auth.leeway_ms = 60_001;
     config.conversation.group_members_max = 0;
     config.message.readers = 0;
+    config.presence.gateways_max = 0;
     config.gateway.heartbeat_ms = 0;
     let found = config.findings();
-    for section in ["auth", "conversation", "message", "gateway"] {
+    for section in ["auth", "conversation", "message", "presence", "gateway"] {
         assert!(found.iter().any(|finding| finding.starts_with(&format!("{section}."))), "{section}: {found:?}");
     }
 }

@@ -33,6 +33,7 @@ fn settings_that_contradict_each_other_are_refused() {
         config.validate().expect_err("refused").key
     };
     assert_eq!(refused(|c| c.silence_ms_max = 20_000), "silence_ms_max");
+    assert_eq!(refused(|c| c.heartbeat_ms = u32::MAX), "silence_ms_max", "no overflow");
     assert_eq!(refused(|c| c.pump_entries_max = 500), "pump_entries_max");
     assert_eq!(refused(|c| c.page_bytes_max = 1000), "page_bytes_max");
     assert_eq!(refused(|c| c.sends_burst_max = 10), "sends_burst_max");

@@ -31,7 +31,8 @@ pub(crate) const SERVICE_PREFIX: &str = "service:";
 /// The only `token_type` that is ever taken.
 pub(crate) const TOKEN_TYPE_ACCESS: &str = "access";
 
-const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a token at most.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// How tokens are verified.
 #[derive(Clone, Debug)]
