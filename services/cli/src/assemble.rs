@@ -9,7 +9,7 @@ use axum::Router;
 use tokio::time::Instant;
 use tonic::service::Routes;
 use tower::Layer as _;
-use viberchat_kit::auth::{AuthLayer, MethodTable, OPEN_METHODS, Scope, ServiceIdentity};
+use viberchat_kit::auth::{AuthLayer, MethodTable, OPEN_METHODS, Scope, ServiceIdentity, TokenVerifier};
 use viberchat_kit::clock::{SharedClock, SystemClock};
 use viberchat_kit::id::{SharedEntropy, SystemEntropy};
 use viberchat_kit::keys::Keys;
@@ -22,6 +22,7 @@ use crate::config::Config;
 /// What each service of the process may do at the others.
 const GATEWAY_SCOPES: &[Scope] = &[Scope::ActForUsers, Scope::Authorize, Scope::Relay];
 const MESSAGE_SCOPES: &[Scope] = &[Scope::Authorize, Scope::Relay];
+const PRESENCE_SCOPES: &[Scope] = &[Scope::Authorize];
 const CONVERSATION_SCOPES: &[Scope] = &[Scope::Relay];
 
 /// What the services get to end even after an edge that took all the time.
@@ -30,11 +31,17 @@ const CORE_DRAIN_MIN: Duration = Duration::from_secs(1);
 /// All services, running.
 pub(crate) struct Assembled {
     pub(crate) gateway: Arc<viberchat_gateway::Service>,
-    conversation: viberchat_conversation::Service,
-    message: viberchat_message::Service,
-    /// Conversation and message, for the gRPC door; `auth` belongs around them.
+    services: Services,
+    /// All services and the gateway's operations, for the gRPC door; `auth` belongs around them.
     pub(crate) routes: Routes,
     pub(crate) auth: AuthLayer,
+}
+
+/// What the gateway calls.
+struct Services {
+    conversation: viberchat_conversation::Service,
+    message: viberchat_message::Service,
+    presence: viberchat_presence::Service,
 }
 
 /// What the process gives to all services.
@@ -77,8 +84,9 @@ impl Assembled {
 
     /// Closes the stores, after all tasks have ended.
     pub(crate) async fn close(&self) {
-        self.message.close().await;
-        self.conversation.close().await;
+        self.services.presence.close().await;
+        self.services.message.close().await;
+        self.services.conversation.close().await;
     }
 }
 
@@ -91,69 +99,114 @@ pub(crate) async fn all(config: &Config, shared: &Shared, extra: Router) -> anyh
         shared.core.spawn("auth.jwks", jwks.clone().run(shared.core.soft()));
     }
     let verifier = Arc::new(config.verifier(&shared.keys, jwks, clock.clone())?);
-    let methods = [viberchat_conversation::METHODS, viberchat_message::METHODS, OPEN_METHODS];
+    let methods = [
+        viberchat_conversation::METHODS,
+        viberchat_message::METHODS,
+        viberchat_presence::METHODS,
+        viberchat_gateway::METHODS,
+        OPEN_METHODS,
+    ];
     let auth = AuthLayer::new(verifier.clone(), Arc::new(MethodTable::new(&methods)));
+
+    let parts = Parts { config, shared, clock, entropy, verifier, auth: &auth };
 
     // The two call each other: the conversation service gets the message service once that is there.
     let (message_channel, message_binding) = Channel::late();
-    let mut conversation_config = config.conversation.clone();
-    conversation_config.data_file = config.data_dir.join(&conversation_config.data_file);
-    let conversation = viberchat_conversation::build(
-        conversation_config,
-        viberchat_conversation::Deps {
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            keys: shared.keys.clone(),
-            lifecycle: shared.core.clone(),
-            metrics: shared.metrics.clone(),
-            message: message_channel,
-        },
-    )
-    .await
-    .context("conversation service")?;
-
-    let mut message_config = config.message.clone();
-    message_config.data_file = config.data_dir.join(&message_config.data_file);
-    let message = viberchat_message::build(
-        message_config,
-        viberchat_message::Deps {
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            keys: shared.keys.clone(),
-            lifecycle: shared.core.clone(),
-            metrics: shared.metrics.clone(),
-            conversation: channel(&auth, &conversation.routes(), "message", MESSAGE_SCOPES),
-        },
-    )
-    .await
-    .context("message service")?;
+    let conversation = parts.conversation(message_channel).await.context("conversation service")?;
+    let message = parts.message(&conversation).await.context("message service")?;
     message_binding.bind(channel(&auth, &message.routes(), "conversation", CONVERSATION_SCOPES));
+    let presence = parts.presence(&conversation).await.context("presence service")?;
+    let services = Services { conversation, message, presence };
+    let gateway = parts.gateway(&services, extra).await.context("gateway")?;
 
-    let gateway = viberchat_gateway::build(
-        config.gateway.clone(),
-        viberchat_gateway::Deps {
-            clock,
-            entropy,
-            lifecycle: shared.edge.clone(),
-            metrics: shared.metrics.clone(),
-            verifier,
-            conversation: channel(&auth, &conversation.routes(), "gateway", GATEWAY_SCOPES),
-            message: channel(&auth, &message.routes(), "gateway", GATEWAY_SCOPES),
+    let admin = viberchat_gateway::admin_routes(gateway.operations(), &shared.keys, parts.entropy.clone());
+    let all = [services.conversation.routes(), services.message.routes(), services.presence.routes(), admin];
+    let routes = merge(all).prepare();
+    Ok(Assembled { gateway: Arc::new(gateway), services, routes, auth })
+}
+
+/// What all services are built of.
+struct Parts<'a> {
+    config: &'a Config,
+    shared: &'a Shared,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+    verifier: Arc<TokenVerifier>,
+    auth: &'a AuthLayer,
+}
+
+impl Parts<'_> {
+    async fn conversation(&self, message: Channel) -> anyhow::Result<viberchat_conversation::Service> {
+        let mut config = self.config.conversation.clone();
+        config.data_file = self.config.data_dir.join(&config.data_file);
+        let deps = viberchat_conversation::Deps {
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            keys: self.shared.keys.clone(),
+            lifecycle: self.shared.core.clone(),
+            metrics: self.shared.metrics.clone(),
+            message,
+        };
+        Ok(viberchat_conversation::build(config, deps).await?)
+    }
+
+    async fn message(
+        &self,
+        conversation: &viberchat_conversation::Service,
+    ) -> anyhow::Result<viberchat_message::Service> {
+        let mut config = self.config.message.clone();
+        config.data_file = self.config.data_dir.join(&config.data_file);
+        let deps = viberchat_message::Deps {
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            keys: self.shared.keys.clone(),
+            lifecycle: self.shared.core.clone(),
+            metrics: self.shared.metrics.clone(),
+            conversation: channel(self.auth, &conversation.routes(), "message", MESSAGE_SCOPES),
+        };
+        Ok(viberchat_message::build(config, deps).await?)
+    }
+
+    async fn presence(
+        &self,
+        conversation: &viberchat_conversation::Service,
+    ) -> anyhow::Result<viberchat_presence::Service> {
+        let mut config = self.config.presence.clone();
+        config.data_file = self.config.data_dir.join(&config.data_file);
+        let deps = viberchat_presence::Deps {
+            clock: self.clock.clone(),
+            lifecycle: self.shared.core.clone(),
+            metrics: self.shared.metrics.clone(),
+            conversation: channel(self.auth, &conversation.routes(), "presence", PRESENCE_SCOPES),
+        };
+        Ok(viberchat_presence::build(config, deps).await?)
+    }
+
+    async fn gateway(&self, services: &Services, extra: Router) -> anyhow::Result<viberchat_gateway::Service> {
+        let to = |routes: Routes| channel(self.auth, &routes, "gateway", GATEWAY_SCOPES);
+        let deps = viberchat_gateway::Deps {
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            lifecycle: self.shared.edge.clone(),
+            metrics: self.shared.metrics.clone(),
+            verifier: self.verifier.clone(),
+            conversation: to(services.conversation.routes()),
+            message: to(services.message.routes()),
+            presence: to(services.presence.routes()),
             extra,
-        },
-    )
-    .await
-    .context("gateway")?;
-    let routes = merge(conversation.routes(), message.routes()).prepare();
-    Ok(Assembled { gateway: Arc::new(gateway), conversation, message, routes, auth })
+        };
+        Ok(viberchat_gateway::build(self.config.gateway.clone(), deps).await?)
+    }
 }
 
 fn channel(auth: &AuthLayer, routes: &Routes, name: &str, scopes: &[Scope]) -> Channel {
     Channel::in_process(auth.layer(routes.clone().prepare()), ServiceIdentity::new(name, scopes))
 }
 
-fn merge(conversation: Routes, message: Routes) -> Routes {
-    Routes::from(conversation.into_axum_router().merge(message.into_axum_router().reset_fallback()))
+fn merge(all: impl IntoIterator<Item = Routes>) -> Routes {
+    // The first one's fallback, a gRPC status, serves for all.
+    let routers = all.into_iter().map(Routes::into_axum_router);
+    Routes::from(routers.reduce(|merged, router| merged.merge(router.reset_fallback())).unwrap_or_default())
 }
 
 /// Only the owner reads what lies there: messages, and the keys of `viberchat dev`.

@@ -38,6 +38,8 @@ pub struct Config {
     pub conversation: viberchat_conversation::Config,
     /// The message service.
     pub message: viberchat_message::Config,
+    /// The presence service.
+    pub presence: viberchat_presence::Config,
     /// The gateway.
     pub gateway: viberchat_gateway::Config,
 }
@@ -75,6 +77,7 @@ impl Default for Config {
             keys: None,
             conversation: viberchat_conversation::Config::default(),
             message: viberchat_message::Config::default(),
+            presence: viberchat_presence::Config::default(),
             gateway: viberchat_gateway::Config::default(),
         }
     }
@@ -124,12 +127,13 @@ impl Config {
     }
 
     /// What is wrong, as `section.key: problem`.
-    pub(crate) fn findings(&self) -> Vec<String> {
+    pub fn findings(&self) -> Vec<String> {
         let short = self.keys.as_ref().map(Keys::too_short).unwrap_or_default();
         let mut found: Vec<_> = short.iter().map(|key| format!("{key}: has less than 32 bytes")).collect();
         found.extend(self.auth.findings());
         found.extend(of_section(self.conversation.validate()));
         found.extend(of_section(self.message.validate()));
+        found.extend(of_section(self.presence.validate()));
         if let Err(invalid) = self.gateway.validate() {
             found.push(format!("gateway.{invalid}"));
         }

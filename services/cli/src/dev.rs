@@ -74,6 +74,8 @@ fn config(args: &DevArgs, listen: &ListenArgs) -> anyhow::Result<Config> {
         // The banner is what people want to see.
         config.log.filter = "warn".into();
     }
+    // Nobody shares a conversation with those who are yet to be found.
+    config.conversation.search = viberchat_conversation::Search::Everybody;
     if let Some(secret) = &args.jwt_hs256_secret {
         // Secrets of a framework are often shorter than what we would make.
         let secret = Secret::parse(secret).or_else(|_| Secret::new(secret)).context("--jwt-hs256-secret")?;

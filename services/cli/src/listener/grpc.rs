@@ -21,6 +21,8 @@ const HEALTH_NAMES: &[&str] = &[
     "viberchat.conversation.v1.ConversationService",
     "viberchat.conversation.v1.UserDirectoryService",
     "viberchat.message.v1.MessageService",
+    "viberchat.presence.v1.PresenceService",
+    "viberchat.gateway.v1.GatewayAdminService",
 ];
 
 /// Health and reflection beside `routes`, and the handle that says how healthy the process is.
