@@ -16,25 +16,61 @@ const FLAGS = [
 const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS });
 const errors = [];
 
-/** A window of its own for a person. */
-async function open(user, options = {}) {
+/** A window of its own for a person. One that can be cut off loses its socket only: the page can be loaded anew meanwhile. */
+async function open(user, options = {}, canBeCutOff = false) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
+  if (canBeCutOff) await routeSockets(page);
   page.setDefaultTimeout(WAIT_MS);
   page.on('pageerror', (error) => errors.push(`${user}: ${error}`));
   await page.goto(`${url}/?as=${user}`);
   return page;
 }
 
+async function routeSockets(page) {
+  let isCutOff = false;
+  const sockets = new Set();
+  await page.routeWebSocket(/\/v1\/connect/, (socket) => {
+    if (isCutOff) return void socket.close({ code: 4000 });
+    socket.connectToServer();
+    sockets.add(socket);
+  });
+  page.cutOff = () => {
+    isCutOff = true;
+    for (const socket of sockets) socket.close({ code: 4000 });
+    sockets.clear();
+  };
+  page.connectAgain = () => (isCutOff = false);
+}
+
+/** In the page: how many messages wait in IndexedDB. */
+const storedCount = () =>
+  new Promise((resolve, reject) => {
+    const opening = indexedDB.open('viberchat');
+    opening.onerror = () => reject(opening.error);
+    opening.onsuccess = () => {
+      const counting = opening.result.transaction('outbox').objectStore('outbox').count();
+      counting.onsuccess = () => (opening.result.close(), resolve(counting.result));
+    };
+  });
+
 const row = (page, name) =>
   page.getByTestId('conversation-row').filter({ has: page.locator('.list-name', { hasText: name }) }).first();
-const message = (page, text) => page.getByTestId('message').filter({ hasText: text }).last();
+/** By its own text, not by what it quotes. */
+const message = (page, text) =>
+  page.getByTestId('message').filter({ has: page.getByTestId('message-text').filter({ hasText: text }) }).last();
 const texts = (page) => page.getByTestId('message-text').allInnerTexts();
 const shot = (page, name) => page.screenshot({ path: path.join(folder, `${name}.png`) });
 
 async function say(page, text) {
   await page.getByTestId('composer').fill(text);
   await page.keyboard.press('Enter');
+}
+
+/** Presses one of the buttons that float over a message. */
+async function act(page, text, testId) {
+  await message(page, text).hover();
+  await message(page, text).getByTestId(testId).click();
 }
 
 async function eventually(what, check) {
@@ -137,6 +173,98 @@ await step('one is cut off with messages waiting; both end with the same, everyt
     assert.equal(all.filter((shown) => shown.trim() === text).length, 1, `${text} stands once in ${JSON.stringify(all)}`);
   }
   assert.ok(all.indexOf('written offline 1') < all.indexOf('written offline 2'), 'sends keep their order');
+});
+
+await step('reactions are counted for both, and each knows their own', async () => {
+  await say(alice, 'What do you think?');
+  await message(bob, 'What do you think?').waitFor();
+  await act(bob, 'What do you think?', 'react');
+  await bob.getByTestId('reaction-picker').locator('[data-emoji="👍"]').click();
+  const thumbs = (page) => message(page, 'What do you think?').locator('[data-testid=reaction][data-emoji="👍"]');
+  await thumbs(alice).waitFor();
+  assert.equal(await thumbs(alice).getAttribute('aria-pressed'), 'false');
+  await thumbs(alice).click();
+  for (const page of [alice, bob]) {
+    await eventually('both reacted', async () => assert.equal(await thumbs(page).locator('.reaction-count').innerText(), '2'));
+    assert.equal(await thumbs(page).getAttribute('aria-pressed'), 'true');
+  }
+  await thumbs(bob).click();
+  await eventually('one was taken back', async () =>
+    assert.equal(await thumbs(alice).locator('.reaction-count').innerText(), '1'));
+});
+
+await step('a reply shows what it answers, leads there, and forgets it when it is deleted', async () => {
+  await act(bob, 'What do you think?', 'reply');
+  await bob.getByTestId('replying').waitFor();
+  await say(bob, 'I think so');
+  const quote = message(alice, 'I think so').getByTestId('quote');
+  await eventually('the quote', async () => assert.match(await quote.innerText(), /What do you think\?/));
+  await shot(alice, 'reply-and-reaction');
+  await quote.click();
+  await alice.locator('article.is-marked').filter({ hasText: 'What do you think?' }).waitFor();
+  await act(alice, 'What do you think?', 'delete');
+  await alice.getByTestId('confirm').click();
+  await message(bob, 'I think so').locator('[data-testid=quote][data-state=deleted]').waitFor();
+  assert.equal((await bob.content()).includes('What do you think?'), false);
+});
+
+await step('a pinned message stands above, leads to its place, and can be taken down', async () => {
+  await act(alice, 'I think so', 'pin-message');
+  await bob.getByTestId('pins').getByTestId('pin-line').filter({ hasText: 'I think so' }).click();
+  await bob.locator('article.is-marked').filter({ hasText: 'I think so' }).waitFor();
+  await bob.getByTestId('unpin').click();
+  await alice.getByTestId('pins').waitFor({ state: 'hidden' });
+});
+
+await step('typing is seen, and ends with the message', async () => {
+  await bob.getByTestId('composer').pressSequentially('A longer thought');
+  await alice.getByTestId('typing').filter({ hasText: 'typing' }).waitFor();
+  await bob.keyboard.press('Enter');
+  await message(alice, 'A longer thought').waitFor();
+  await eventually('nobody types', async () => assert.equal(await alice.getByTestId('typing').innerText(), ''));
+});
+
+await step('presence: online, busy, and invisible looks like being away', async () => {
+  const dot = (status) => row(alice, 'Bob').locator(`[data-testid=presence][data-status=${status}]`);
+  await dot('online').waitFor();
+  for (const status of ['busy', 'invisible', 'online']) {
+    await bob.getByTestId('self-menu').click();
+    await bob.getByTestId(`status-${status}`).click();
+    await bob.keyboard.press('Escape');
+    if (status === 'invisible') await row(alice, 'Bob').getByTestId('presence').waitFor({ state: 'detached' });
+    else await dot(status).waitFor();
+  }
+});
+
+await step('somebody is mentioned, and it stands out for them', async () => {
+  await row(alice, 'Crew 7').click();
+  await alice.getByTestId('composer').pressSequentially('Over to you @bo');
+  await alice.getByTestId('mention-option').filter({ hasText: 'Bob' }).waitFor();
+  await alice.keyboard.press('Enter');
+  await alice.keyboard.press('Enter');
+  await row(bob, 'Crew 7').click();
+  await message(bob, 'Over to you').locator('.mention.is-own').waitFor();
+  await shot(bob, 'mention');
+});
+
+await step('what waits survives a reload and is sent once, in its order', async () => {
+  const carol = await open('carol', {}, true);
+  await row(carol, 'Crew 7').click();
+  await message(carol, 'Over to you').waitFor();
+  carol.cutOff();
+  await say(carol, 'kept 1');
+  await say(carol, 'kept 2');
+  await message(carol, 'kept 2').waitFor();
+  await carol.reload();
+  await eventually('both are still stored', async () => assert.equal(await carol.evaluate(storedCount), 2));
+  carol.connectAgain();
+  await message(bob, 'kept 2').waitFor();
+  const kept = (await texts(bob)).map((text) => text.trim()).filter((text) => text.startsWith('kept'));
+  assert.deepEqual(kept, ['kept 1', 'kept 2']);
+  await eventually('nothing is stored any more', async () => assert.equal(await carol.evaluate(storedCount), 0));
+  await carol.context().close();
+  await row(alice, 'Bob').click();
+  await row(bob, 'Alice').click();
 });
 
 await step('a reload shows the same', async () => {

@@ -58,6 +58,7 @@ export class ConversationList {
     app.chat.on('state', draw);
     app.chat.on('presence', draw);
     app.on('opened', draw);
+    app.on('troubled', draw);
   }
 
   /** Only those whose name contains this. @param {string} text */
@@ -200,7 +201,7 @@ export class ConversationList {
 
   /** @param {Conversation} conversation */
   #statusOf({ isDirect, details }) {
-    return isDirect ? this.#app.chat.presence.get(details.peerUserId ?? '').status : '';
+    return isDirect ? this.#app.presenceOf(details.peerUserId ?? '').status : '';
   }
 
   /** @param {Conversation} conversation */

@@ -107,7 +107,7 @@ export class ConversationView {
     const face = this.#app.people.faceOf(this.#conversation);
     const { memberCount, peerUserId = '' } = this.#conversation.details;
     const { isDirect } = this.#conversation;
-    const presence = this.#app.chat.presence.get(isDirect ? peerUserId : '');
+    const presence = this.#app.presenceOf(isDirect ? peerUserId : '');
     const id = face.name === peerUserId ? '' : `@${peerUserId}`;
     const below = isDirect ? presenceText(presence, Date.now()) || id : plural(memberCount ?? 1, 'member');
     const wanted = JSON.stringify([face, below, presence]);

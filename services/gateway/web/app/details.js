@@ -39,7 +39,8 @@ export class DetailsPane {
     );
     const stopChange = app.chat.on('change', (changed) => (!changed || changed === conversation) && draw());
     const stopPresence = app.chat.on('presence', draw);
-    this.#stop = () => (stopChange(), stopPresence());
+    const stopTroubled = app.on('troubled', draw);
+    this.#stop = () => (stopChange(), stopPresence(), stopTroubled());
     this.draw();
   }
 
@@ -73,10 +74,10 @@ export class DetailsPane {
   }
 
   #face() {
-    const { people, chat } = this.#app;
+    const { people } = this.#app;
     const { isDirect, details } = this.#conversation;
     const face = people.faceOf(this.#conversation);
-    const presence = chat.presence.get(isDirect ? (details.peerUserId ?? '') : '');
+    const presence = this.#app.presenceOf(isDirect ? (details.peerUserId ?? '') : '');
     const status = presenceText(presence, Date.now());
     const canRename = !isDirect && this.isAdmin;
     return h(

@@ -61,6 +61,11 @@ export class App extends Emitter {
     this.#route();
   }
 
+  /** Without a connection nobody knows who is there. @param {string} userId @returns {import('../sdk/types.js').Presence} */
+  presenceOf(userId) {
+    return this.isTroubled ? { status: 'unknown', lastSeen: 0 } : this.chat.presence.get(userId);
+  }
+
   signInAgain() {
     forgetToken();
     location.href = location.pathname;

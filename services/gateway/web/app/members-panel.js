@@ -86,7 +86,7 @@ export class MembersPanel {
     const { chat, people } = this.#pane.app;
     const user = people.get(member.userId);
     const isSelf = member.userId === chat.userId;
-    const presence = chat.presence.get(member.userId);
+    const presence = this.#pane.app.presenceOf(member.userId);
     const actions = isSelf ? [] : this.#actionsOn(member, displayName(user));
     const below = [member.role === 'ROLE_MEMBER' ? '' : roleName(member.role), presenceText(presence, Date.now())];
     return h(

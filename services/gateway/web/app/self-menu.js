@@ -32,7 +32,7 @@ export class SelfMenu {
       this.#stopWatch = presence.watch([userId]);
     }
     const face = userFace(this.#app.people.get(userId));
-    const { status } = presence.get(userId);
+    const { status } = this.#app.presenceOf(userId);
     const wanted = JSON.stringify([face, status, theme()]);
     if (this.#drawn === wanted) return;
     this.#drawn = wanted;

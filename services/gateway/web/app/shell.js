@@ -53,6 +53,7 @@ export class Shell {
     app.chat.on('change', () => this.#changed());
     app.chat.on('state', () => this.#self.draw());
     app.chat.on('presence', () => this.#self.draw());
+    app.on('troubled', () => this.#self.draw());
     this.#open();
   }
 
