@@ -108,11 +108,12 @@ impl WatchStream {
             tokio::select! {
                 biased;
                 () = soft.cancelled() => return Err(draining()),
+                // Before requests: whoever asks without end does not put off the question whether they may.
+                _ = self.checks.tick() => self.begin_checks(),
+                Some(checked) = self.checking.next() => self.checked(checked),
                 Some(started) = self.starting.next() => self.started(started),
                 request = next_request(&mut self.requests), if listening => self.ask(request?),
-                Some(checked) = self.checking.next() => self.checked(checked),
                 _ = self.heartbeat.tick() => return Ok(Push::Heartbeat(WatchHeartbeat {})),
-                _ = self.checks.tick() => self.begin_checks(),
                 news = self.inbox.take() => self.news.extend(news),
             }
         }

@@ -102,17 +102,18 @@ impl TypingStream {
             tokio::select! {
                 biased;
                 () = soft.cancelled() => return Err(draining()),
+                // Before requests: whoever asks without end does not put off the question whether they may.
+                _ = self.checks.tick(), if checkable => self.begin_check(),
+                checked = under_way(&mut self.checking) => {
+                    self.checking = None;
+                    self.checked(checked);
+                }
                 started = under_way(&mut self.starting) => {
                     self.starting = None;
                     self.started(started);
                 }
                 request = next_request(&mut self.requests), if listening => self.ask(request?),
-                checked = under_way(&mut self.checking) => {
-                    self.checking = None;
-                    self.checked(checked);
-                }
                 _ = self.heartbeat.tick() => return Ok(Push::Heartbeat(WatchHeartbeat {})),
-                _ = self.checks.tick(), if checkable => self.begin_check(),
                 news = self.inbox.take() => self.news.extend(news),
             }
         }

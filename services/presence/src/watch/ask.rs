@@ -80,15 +80,18 @@ impl WatchStream {
         match outcome.and_then(|found| self.check_room(&watcher, &users).map(|()| found)) {
             Err(error) => self.refuse(correlation_id, &error),
             Ok((visible, _admitted)) => {
-                let presences = users.iter().map(|user| {
+                let mut presences = Vec::with_capacity(users.len());
+                for user in &users {
                     let shown = match visible.get(user) {
                         Some(asked_at) => self.follow(&watcher, user, *asked_at),
-                        // Not followed: who comes into a conversation with the user asks again.
-                        None => Presence::UNKNOWN,
+                        None => {
+                            // Followed no more: who comes into a conversation with the user asks again.
+                            self.forget(&watcher, user);
+                            Presence::UNKNOWN
+                        }
                     };
-                    presence_to_proto(user, shown)
-                });
-                let presences = presences.collect();
+                    presences.push(presence_to_proto(user, shown));
+                }
                 self.out.push_back(Push::Snapshot(PresenceSnapshot { correlation_id, presences }));
             }
         }
@@ -127,7 +130,8 @@ impl WatchStream {
 
 async fn start(app: Arc<App>, watcher: UserId, users: Vec<UserId>, correlation_id: u64, wait: Duration) -> Started {
     let outcome = async {
-        let visible = app.visibility.visible(&watcher, &users, wait).await?;
+        // Anew, whatever is remembered: so whoever hears that somebody was removed can have it checked at once.
+        let visible = app.visibility.ask(&watcher, &users, wait).await?;
         let admitted = app.presences.admit(visible.keys().cloned().collect()).await?;
         Ok((visible, admitted))
     };

@@ -1,6 +1,6 @@
 //! Whether those who watch may still see whom they watch.
 //!
-//! Each watcher is asked about at every check interval, soon again after a failure. Who shares no conversation any more is told
+//! Each watcher is asked about at every check interval, soon again after a failure, and whenever the pair is asked for again. Who shares no conversation any more is told
 //! once that nothing is known, and the pair ends. Without an answer a pair shows nothing once its last one has become too
 //! old, and goes on when there is one.
 

@@ -32,6 +32,9 @@ use viberchat_proto::types::v1::{RequestContext, Role};
 
 pub(crate) type Client = PresenceServiceClient<Channel>;
 
+/// How long nothing comes where nothing is to come; what comes takes a few milliseconds.
+pub(crate) const QUIET: Duration = Duration::from_millis(150);
+
 /// Where the clocks of the tests stand: minute 1000.
 pub(crate) const MINUTE: i64 = 1_000;
 
@@ -41,8 +44,8 @@ pub(crate) struct Members {
     known: parking_lot::Mutex<BTreeMap<String, BTreeSet<String>>>,
     pub(crate) questions: AtomicU64,
     pub(crate) unavailable: AtomicBool,
-    /// Questions get no answer at all.
-    pub(crate) silent: AtomicBool,
+    /// Questions about this user get no answer at all.
+    pub(crate) silent_about: parking_lot::Mutex<Option<String>>,
 }
 
 impl Members {
@@ -74,9 +77,10 @@ impl Members {
         request.other_user_ids.iter().filter(share).cloned().collect()
     }
 
-    async fn asked(&self) -> Result<(), GrpcStatus> {
+    async fn asked(&self, about: Option<&str>) -> Result<(), GrpcStatus> {
         self.questions.fetch_add(1, Ordering::SeqCst);
-        if self.silent.load(Ordering::SeqCst) {
+        let is_silent = about.is_some_and(|user| self.silent_about.lock().as_deref() == Some(user));
+        if is_silent {
             std::future::pending::<()>().await;
         }
         if self.unavailable.load(Ordering::SeqCst) {
@@ -99,7 +103,7 @@ macro_rules! conversation_server {
                 &self,
                 request: Request<conversation::AuthorizeMemberRequest>,
             ) -> Result<Response<conversation::AuthorizeMemberResponse>, GrpcStatus> {
-                self.0.asked().await?;
+                self.0.asked(None).await?;
                 Ok(Response::new(self.0.authorize(&request.into_inner())))
             }
 
@@ -107,7 +111,7 @@ macro_rules! conversation_server {
                 &self,
                 request: Request<conversation::BatchAuthorizeMembersRequest>,
             ) -> Result<Response<conversation::BatchAuthorizeMembersResponse>, GrpcStatus> {
-                self.0.asked().await?;
+                self.0.asked(None).await?;
                 let requests = request.into_inner().requests;
                 let responses = requests.iter().map(|request| self.0.authorize(request)).collect();
                 Ok(Response::new(conversation::BatchAuthorizeMembersResponse { responses }))
@@ -117,8 +121,9 @@ macro_rules! conversation_server {
                 &self,
                 request: Request<conversation::BatchCheckSharedRequest>,
             ) -> Result<Response<conversation::BatchCheckSharedResponse>, GrpcStatus> {
-                self.0.asked().await?;
-                let shared_user_ids = self.0.shared(&request.into_inner());
+                let request = request.into_inner();
+                self.0.asked(Some(&request.user_id)).await?;
+                let shared_user_ids = self.0.shared(&request);
                 Ok(Response::new(conversation::BatchCheckSharedResponse { shared_user_ids }))
             }
 
@@ -447,8 +452,10 @@ impl Watching {
         }
     }
 
-    /// Asserts that everything that was to be pushed was pushed: the answer to a new request comes next.
+    /// Asserts that everything that was to be pushed was pushed: nothing comes, then the answer to a new request.
     pub(crate) async fn assert_quiet(&mut self) {
+        let push = timeout(QUIET, self.pushes.message()).await;
+        assert!(push.is_err(), "{push:?}");
         self.add("quiet", 999, &["quiet"]).await;
         let (correlation_id, _) = self.snapshot().await;
         assert_eq!(correlation_id, 999);

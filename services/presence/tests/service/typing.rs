@@ -63,8 +63,10 @@ impl Following {
         }
     }
 
-    /// Asserts that nothing is left to be pushed: the refusal of a new request comes next.
+    /// Asserts that nothing is left to be pushed: nothing comes, then the refusal of a new request.
     async fn assert_quiet(&mut self) {
+        let push = timeout(QUIET, self.pushes.message()).await;
+        assert!(push.is_err(), "{push:?}");
         let request = proto::WatchTypingRequest { context: for_user("quiet", 999), request: None };
         self.requests.send(request).await.unwrap();
         assert_eq!(self.refused().await, (999, "INVALID_ARGUMENT".into(), None));

@@ -160,15 +160,32 @@ async fn one_silent_question_holds_up_nobody_else() {
     let node = world.node().await;
     let mut client = node.client();
     let mut watching = Watching::open(&mut client).await;
-    see(&mut client, "eve", "ann").await;
-    world.members.silent.store(true, Ordering::SeqCst);
+    *world.members.silent_about.lock() = Some("bob".into());
     watching.add("bob", 1, &["ann"]).await;
-    // Known to the cache, so that no question is asked.
     watching.add("eve", 2, &["ann"]).await;
     let begun = Instant::now();
     assert_eq!(watching.snapshot().await.0, 2);
     assert!(begun.elapsed() < Duration::from_secs(1));
     assert_eq!(watching.refused().await, (1, "STORE_UNAVAILABLE".into()), "after the time for one question");
+}
+
+#[tokio::test]
+async fn who_asks_again_after_a_removal_is_checked_at_once() {
+    let world = World::new();
+    let id = world.members.conversation(1, &["ann", "bob"]);
+    let node = world.node().await;
+    let mut client = node.client();
+    let gateway = Gateway::attach(&mut client, "g").await;
+    gateway.bring(&["ann"]).await;
+    eventually(async || status_of(&mut client, "bob", "ann").await == Status::Online).await;
+    let mut watching = Watching::open(&mut client).await;
+    assert_eq!(watching.follow("bob", "ann").await.0, Status::Online);
+    world.members.remove(id, "bob");
+    assert_eq!(watching.follow("bob", "ann").await, (Status::Unspecified, None));
+    assert_eq!(node.metric("watch_pairs"), 0.0);
+    gateway.take_away("ann").await;
+    watching.assert_quiet().await;
+    assert_eq!(status_of(&mut client, "bob", "ann").await, Status::Unspecified);
 }
 
 #[tokio::test]
