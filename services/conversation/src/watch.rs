@@ -210,9 +210,13 @@ impl Follower {
         ChangeId(self.hub.0.dispatched.load(Ordering::Acquire))
     }
 
-    /// A change that waits, if one does and the stream has not missed one.
-    pub(crate) fn try_next(&mut self) -> Option<MembershipEvent> {
-        if self.broken.is_cancelled() { None } else { self.events.try_recv().ok() }
+    /// The changes that wait by now, and no later ones; none if the stream has missed one.
+    pub(crate) fn take_waiting(&mut self) -> Vec<MembershipEvent> {
+        if self.broken.is_cancelled() {
+            return Vec::new();
+        }
+        let waiting = self.events.len();
+        (0..waiting).map_while(|_| self.events.try_recv().ok()).collect()
     }
 
     /// Cancelled when the stream has missed a change.

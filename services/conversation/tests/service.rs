@@ -17,6 +17,7 @@ use viberchat_kit::lifecycle::Lifecycle;
 use viberchat_kit::rpc::{Channel, on_behalf_of};
 use viberchat_kit::telemetry::Metrics;
 use viberchat_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
+use viberchat_proto::conversation::v1::user_directory_service_client::UserDirectoryServiceClient;
 use viberchat_proto::conversation::v1::watch_memberships_request::Request as Asked;
 use viberchat_proto::conversation::v1::watch_memberships_response::Push;
 use viberchat_proto::conversation::v1::*;
@@ -52,8 +53,16 @@ impl Process {
     }
 
     fn client(&self, scopes: &[Scope]) -> Client {
+        Client::new(self.channel(scopes))
+    }
+
+    fn directory(&self, scopes: &[Scope]) -> UserDirectoryServiceClient<Channel> {
+        UserDirectoryServiceClient::new(self.channel(scopes))
+    }
+
+    fn channel(&self, scopes: &[Scope]) -> Channel {
         let server = self.auth.layer(self.service.routes());
-        Client::new(Channel::in_process(server, ServiceIdentity::new("gateway", scopes)))
+        Channel::in_process(server, ServiceIdentity::new("gateway", scopes))
     }
 }
 
@@ -84,6 +93,30 @@ async fn users_are_served_by_who_may_act_for_them() {
     assert_eq!(reason(&gateway.authorize_member(authorize.clone()).await.unwrap_err()), Reason::PermissionDenied);
     let mut message = process.client(&[Scope::Authorize]);
     assert_eq!(message.authorize_member(authorize).await.unwrap().into_inner().role(), Role::Member);
+}
+
+#[tokio::test]
+async fn what_services_ask_for_themselves_needs_its_scope() {
+    let process = Process::start().await;
+    let authorize = BatchAuthorizeMembersRequest::default;
+    let shared = || BatchCheckSharedRequest { user_id: "alice".into(), other_user_ids: Vec::new() };
+    let deactivate = || DeactivateUserRequest { user_id: "alice".into() };
+    let mut scoped = process.client(&[Scope::Authorize]);
+    scoped.batch_authorize_members(authorize()).await.unwrap();
+    scoped.batch_check_shared(shared()).await.unwrap();
+    process.directory(&[Scope::Directory]).deactivate_user(deactivate()).await.unwrap();
+    let others = [Scope::ActForUsers, Scope::Relay, Scope::Admin];
+    let mut denied = process.client(&[&others[..], &[Scope::Directory]].concat());
+    assert_eq!(reason(&denied.batch_authorize_members(authorize()).await.unwrap_err()), Reason::PermissionDenied);
+    assert_eq!(reason(&denied.batch_check_shared(shared()).await.unwrap_err()), Reason::PermissionDenied);
+    // Acting for a user gives nothing that a user may not do.
+    let for_alice = denied.batch_check_shared(for_user("alice", shared())).await;
+    assert_eq!(reason(&for_alice.unwrap_err()), Reason::PermissionDenied);
+    let mut denied = process.directory(&[&others[..], &[Scope::Authorize]].concat());
+    assert_eq!(reason(&denied.deactivate_user(deactivate()).await.unwrap_err()), Reason::PermissionDenied);
+    // A block is a user's own: no service has one.
+    let block = BlockUserRequest { user_id: "bob".into() };
+    assert_eq!(reason(&scoped.block_user(block).await.unwrap_err()), Reason::PermissionDenied);
 }
 
 #[tokio::test]

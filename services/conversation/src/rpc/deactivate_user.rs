@@ -33,7 +33,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Directory, Search};
-    use crate::testing::{TestService, by, by_service, new_group, reason, refusal};
+    use crate::testing::{TestService, by, by_service, by_service_for, new_group, reason, refusal};
 
     async fn deactivate(service: &TestService, user: &str) {
         let request = DeactivateUserRequest { user_id: user.to_owned() };
@@ -89,7 +89,10 @@ mod tests {
         let group = service.group("alice", &[]).await;
         deactivate(&service, "bob").await;
         let list = ListConversationsRequest::default();
-        assert_eq!(reason(service.api.list_conversations(by("bob", list)).await), Reason::PermissionDenied);
+        assert_eq!(reason(service.api.list_conversations(by("bob", list.clone())).await), Reason::PermissionDenied);
+        // Nobody acts for them either.
+        let for_bob = service.api.list_conversations(by_service_for("bob", list)).await;
+        assert_eq!(reason(for_bob), Reason::PermissionDenied);
         let add = AddMembersRequest {
             conversation_id: group.to_string(),
             user_ids: vec!["bob".into()],

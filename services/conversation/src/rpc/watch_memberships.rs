@@ -278,9 +278,10 @@ impl<S: ConversationStore> WatchStream<S> {
     /// Says how far everything has been said: what is in the queue by now goes first.
     async fn push_heartbeat(&mut self) -> std::result::Result<(), Ended> {
         let membership_version = self.follower.dispatched().0;
-        while let Some(event) = self.follower.try_next() {
+        for event in self.follower.take_waiting() {
             self.push_event(&event).await?;
         }
+        // Only a stream that has missed nothing may say so.
         if self.follower.broken().is_cancelled() {
             return Err(missed().into());
         }

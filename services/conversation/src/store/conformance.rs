@@ -65,16 +65,19 @@ macro_rules! for_each_promise {
             who_inherits_is_an_owner
             a_deletion_ends_every_stay_and_leaves_nobody
             a_deletion_is_repeated_by_its_request_only
+            nobody_is_added_to_what_is_deleted_at_once
             the_list_is_pinned_first_then_by_activity
             pages_of_the_list_hold_everything_once
             the_list_by_name_is_folded_and_paged
             what_is_archived_or_cleared_is_not_in_the_list
             settings_are_a_members_own_and_what_is_the_same_is_no_change
+            concurrent_updates_of_settings_lose_nothing
             what_was_cleared_outlives_the_stay
             many_pairs_are_answered_in_their_order
             a_block_is_seen_by_both_and_known_to_one
             a_block_refuses_a_new_direct_only
             blocks_are_bounded_and_listed_in_pages
+            concurrent_blocks_through_two_processes_keep_the_limit
             a_change_of_a_block_is_told_to_the_direct
             who_is_deactivated_has_no_role_and_is_not_found
             a_deactivation_takes_the_memberships_from_those_who_watch

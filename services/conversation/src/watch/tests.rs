@@ -36,6 +36,25 @@ async fn a_stream_hears_of_whom_it_follows_and_of_no_other() {
 }
 
 #[tokio::test]
+async fn what_waits_is_taken_in_order_and_how_far_it_goes_is_said() {
+    let hub = hub(|config| config.watch_queue_max = 16);
+    let mut stream = hub.open();
+    stream.follow(&user("alice")).unwrap();
+    for version in 1..4 {
+        hub.push(&event("alice", version));
+        hub.set_dispatched(ChangeId(version));
+    }
+    assert_eq!(stream.dispatched(), ChangeId(3));
+    assert_eq!(stream.take_waiting(), (1..4).map(|version| event("alice", version)).collect::<Vec<_>>());
+    assert!(stream.take_waiting().is_empty());
+    // Who has missed something takes nothing for granted.
+    for version in 4..22 {
+        hub.push(&event("alice", version));
+    }
+    assert!(stream.take_waiting().is_empty() && stream.broken().is_cancelled());
+}
+
+#[tokio::test]
 async fn a_full_queue_ends_its_stream_and_no_other() {
     let hub = hub(|config| config.watch_queue_max = 16);
     let (mut slow, mut quick) = (hub.open(), hub.open());

@@ -91,3 +91,18 @@ pub(crate) async fn a_change_of_a_block_is_told_to_the_direct<E: Engine>(engine:
     let changed = |n| (ChangeId(before.0 + n), id, StoredChangeKind::Changed);
     assert_eq!(changes, [changed(1), changed(2)]);
 }
+
+pub(crate) async fn concurrent_blocks_through_two_processes_keep_the_limit<E: Engine>(engine: &E) {
+    let second = engine.second().await;
+    let limits = Limits { user_blocks_max: 7, ..LIMITS };
+    let calls = (0..24).map(|call| {
+        let store = if call % 2 == 0 { engine.store() } else { &second };
+        // Each is asked for twice.
+        let blocked = user(&format!("user-{}", call / 2));
+        async move { store.block_user(&user("alice"), &blocked, &limits, NOW).await }
+    });
+    let answers = futures::future::join_all(calls).await;
+    let new = answers.iter().filter(|answer| matches!(answer, Ok(true))).count();
+    let kept = second.blocks(&user("alice"), None, 100).await.unwrap().len();
+    assert_eq!((new, kept), (7, 7));
+}

@@ -195,3 +195,21 @@ pub(crate) async fn a_deletion_is_repeated_by_its_request_only<E: Engine>(engine
     assert_eq!(again.entry, Some(EntryRef { conversation: id, version: 2, seq: Some(9) }));
     assert_eq!(refusal(change(store, id, "alice", GroupChange::Delete).await), Refusal::ConversationNotFound);
 }
+
+pub(crate) async fn nobody_is_added_to_what_is_deleted_at_once<E: Engine>(engine: &E) {
+    let second = engine.second().await;
+    let id = group(engine.store(), "alice", &[]).await;
+    let calls = (0..20).map(|call| {
+        let store = if call % 2 == 0 { engine.store() } else { &second };
+        let what = if call == 9 { GroupChange::Delete } else { add(&[&format!("user-{call}")]) };
+        async move { change(store, id, "alice", what).await.is_ok() }
+    });
+    let done = futures::future::join_all(calls).await;
+    assert!(done[9], "the owner deletes");
+    assert!(roles(engine.store(), id).await.is_empty());
+    // Each change that was made has its entry, and the closing one is the last.
+    let versions = done.into_iter().filter(|done| *done).count() as u64;
+    let outbox = second.outbox(id, 100).await.unwrap();
+    assert_eq!(outbox.iter().map(|entry| entry.version).collect::<Vec<_>>(), (2..=versions + 1).collect::<Vec<_>>());
+    assert_eq!(outbox.last().unwrap().entry, encode_entry(&crate::domain::SystemEntry::Closed));
+}

@@ -41,6 +41,33 @@ pub(crate) async fn settings_are_a_members_own_and_what_is_the_same_is_no_change
     assert_eq!(store.update_settings(id, &user("mallory"), &nothing, NOW).await.unwrap(), None);
 }
 
+pub(crate) async fn concurrent_updates_of_settings_lose_nothing<E: Engine>(engine: &E) {
+    let second = engine.second().await;
+    let id = group(engine.store(), "alice", &[]).await;
+    let none = SettingsUpdate::default;
+    let mut updates = vec![
+        SettingsUpdate { pinned: Some(true), ..none() },
+        SettingsUpdate { archived: Some(true), ..none() },
+        SettingsUpdate { mute_until: Some(later(5)), ..none() },
+        SettingsUpdate { nickname: Some("Chess".to_owned()), ..none() },
+    ];
+    updates.extend((0..20).map(|seq| SettingsUpdate { cleared_seq: Some(19 - seq), ..none() }));
+    let calls = updates.into_iter().enumerate().map(|(call, update)| {
+        let store = if call % 2 == 0 { engine.store() } else { &second };
+        async move { set(store, id, "alice", update).await }
+    });
+    futures::future::join_all(calls).await;
+    let settings = set(engine.store(), id, "alice", none()).await;
+    let expected = MemberSettings {
+        pinned: true,
+        mute_until: Some(later(5)),
+        archived: true,
+        nickname: "Chess".to_owned(),
+        cleared_seq: 19,
+    };
+    assert_eq!(settings, expected);
+}
+
 pub(crate) async fn what_was_cleared_outlives_the_stay<E: Engine>(engine: &E) {
     let store = engine.store();
     let id = group(store, "alice", &["bob"]).await;
