@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FOLDERS: &[&str] = &[".", "docs", "docs/decisions", "services", "proto", "tests"];
+const FOLDERS: &[&str] = &[".", "docs", "docs/decisions", "docs/reference", "services", "proto", "tests"];
 
 #[test]
 fn every_link_of_the_pages_leads_somewhere() {
