@@ -3,8 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod access;
+mod close;
+mod content;
+mod delivered;
+mod pins;
 mod positions;
 mod race;
+mod reactions;
 mod read;
 mod redaction;
 mod send;
@@ -12,3 +17,4 @@ mod send_stream;
 mod subscribe;
 mod support;
 mod system;
+mod visibility;

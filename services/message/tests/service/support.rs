@@ -526,3 +526,103 @@ pub(crate) fn folder_contains(folder: &Path, needle: &[u8]) -> bool {
         bytes.windows(needle.len()).any(|window| window == needle)
     })
 }
+
+pub(crate) async fn react(
+    client: &mut Client,
+    user: &str,
+    id: ConversationId,
+    message_id: &str,
+    request_id: &str,
+    emoji: &str,
+) -> Result<proto::AddReactionResponse, Status> {
+    let request = proto::AddReactionRequest {
+        conversation_id: id.to_string(),
+        message_id: message_id.to_owned(),
+        emoji: emoji.to_owned(),
+        request_id: request_id.to_owned(),
+        known_seq: None,
+    };
+    client.add_reaction(by(user, request)).await.map(Response::into_inner)
+}
+
+pub(crate) async fn unreact(
+    client: &mut Client,
+    user: &str,
+    id: ConversationId,
+    message_id: &str,
+    request_id: &str,
+    emoji: &str,
+) -> Result<proto::RemoveReactionResponse, Status> {
+    let request = proto::RemoveReactionRequest {
+        conversation_id: id.to_string(),
+        message_id: message_id.to_owned(),
+        emoji: emoji.to_owned(),
+        request_id: request_id.to_owned(),
+        known_seq: None,
+    };
+    client.remove_reaction(by(user, request)).await.map(Response::into_inner)
+}
+
+pub(crate) async fn pin(
+    client: &mut Client,
+    user: &str,
+    id: ConversationId,
+    message_id: &str,
+    request_id: &str,
+) -> Result<proto::PinMessageResponse, Status> {
+    let request = proto::PinMessageRequest {
+        conversation_id: id.to_string(),
+        message_id: message_id.to_owned(),
+        request_id: request_id.to_owned(),
+        known_seq: None,
+    };
+    client.pin_message(by(user, request)).await.map(Response::into_inner)
+}
+
+pub(crate) async fn unpin(
+    client: &mut Client,
+    user: &str,
+    id: ConversationId,
+    message_id: &str,
+    request_id: &str,
+) -> Result<proto::UnpinMessageResponse, Status> {
+    let request = proto::UnpinMessageRequest {
+        conversation_id: id.to_string(),
+        message_id: message_id.to_owned(),
+        request_id: request_id.to_owned(),
+        known_seq: None,
+    };
+    client.unpin_message(by(user, request)).await.map(Response::into_inner)
+}
+
+pub(crate) async fn get_message(
+    client: &mut Client,
+    user: &str,
+    id: ConversationId,
+    message_id: &str,
+) -> Result<proto::Message, Status> {
+    let request = proto::GetMessageRequest { conversation_id: id.to_string(), message_id: message_id.to_owned() };
+    client.get_message(by(user, request)).await.map(|found| found.into_inner().message.unwrap())
+}
+
+pub(crate) async fn list_messages(client: &mut Client, user: &str, id: ConversationId) -> Vec<proto::Message> {
+    let request = proto::ListMessagesRequest { conversation_id: id.to_string(), page_size: 200, ..Default::default() };
+    let page = client.list_messages(by(user, request)).await.unwrap().into_inner();
+    assert_eq!(page.next_page_token, "", "one page has all");
+    page.messages
+}
+
+pub(crate) async fn list_pinned(client: &mut Client, user: &str, id: ConversationId) -> Vec<proto::Message> {
+    let request = proto::ListPinnedMessagesRequest { conversation_id: id.to_string(), ..Default::default() };
+    client.list_pinned_messages(by(user, request)).await.unwrap().into_inner().messages
+}
+
+pub(crate) async fn heads(client: &mut Client, user: &str, ids: &[ConversationId]) -> Vec<proto::Head> {
+    let request = proto::BatchGetHeadsRequest { conversation_ids: ids.iter().map(ToString::to_string).collect() };
+    client.batch_get_heads(by(user, request)).await.unwrap().into_inner().heads
+}
+
+/// An answer about a member serves for a second: from then on the last change counts.
+pub(crate) async fn until_answers_are_old() {
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+}

@@ -193,7 +193,7 @@ impl<'a> Draft<'a> {
             Body::Deleted { message_seq, .. } => self.targets.messages.get(message_seq),
             _ => None,
         };
-        let erases = erases.map(|target| Body::Message(target.sent.erased()));
+        let erases = erases.map(|target| Body::Message(target.sent.clone()).erased());
         self.targets.apply(&proposal.actor, &body);
         self.closed |= body == Body::System(SystemBody::Closed);
         self.head = self.head_after(seq, &body);
