@@ -67,10 +67,11 @@ export class DetailsPane {
 
   draw() {
     // A menu that is open is not drawn away under the pointer, nor a field under the caret.
-    if (this.#conversation.isRemoved || this.#body.querySelector('details.menu[open], .field:focus')) return;
+    if (this.#conversation.isRemoved || this.#body.querySelector('details.menu[open], .field:focus, .select:focus')) return;
     const focused = this.#body.contains(document.activeElement) ? document.activeElement?.getAttribute('data-testid') : '';
     fill(this.#body, this.#face(), settingsPanel(this), this.#members?.draw());
-    if (focused) /** @type {HTMLElement | null} */ (this.#body.querySelector(`[data-testid="${focused}"]`))?.focus();
+    const again = /** @type {NodeListOf<HTMLElement>} */ (this.#body.querySelectorAll(`[data-testid="${focused}"]`));
+    if (again.length === 1) again[0].focus();
   }
 
   #face() {

@@ -3,6 +3,7 @@ import { h, icon } from './dom.js';
 
 /** @typedef {import('./details.js').DetailsPane} DetailsPane */
 
+const SINCE_JOINING = 'HISTORY_VISIBILITY_SINCE_JOINING';
 const NEVER = '1970-01-01T00:00:00Z';
 const HOUR_MS = 3_600_000;
 /** @type {[string, string, () => string][]} */
@@ -26,6 +27,7 @@ export function settingsPanel(pane) {
     muteLine(conversation.isMuted, details.settings?.muteUntilTime ?? '', (muteUntilTime) => set({ muteUntilTime })),
     switchLine('archive', 'Archive', 'archive', conversation.isArchived, (archived) => set({ archived })),
     nicknameLine(details.settings?.nickname ?? '', (nickname) => set({ nickname })),
+    !isDirect && pane.isAdmin && historyLine(pane),
     isDirect &&
       action('block', details.peerBlocked ? 'Unblock' : 'Block', 'block', !details.peerBlocked, () => void setBlocked(pane)),
     action('trash', 'Clear chat', 'clear-chat', true, () => void clear(pane)),
@@ -54,6 +56,14 @@ function switchLine(iconName, label, testId, checked, onSet) {
   return h('label', { class: 'details-line' }, icon(iconName), h('span', { class: 'grow' }, label), box);
 }
 
+/** Of the whole group. @param {DetailsPane} pane */
+function historyLine(pane) {
+  const isShared = pane.conversation.details.history !== SINCE_JOINING;
+  return switchLine('clock', 'New members see the past', 'share-history', isShared, (isOn) => {
+    void pane.change('updateConversation', { history: isOn ? 'HISTORY_VISIBILITY_SHARED' : SINCE_JOINING });
+  });
+}
+
 /** @param {boolean} isMuted @param {string} until @param {(time: string) => void} onSet */
 function muteLine(isMuted, until, onSet) {
   const value = isMuted ? 'set' : 'off';
@@ -62,7 +72,7 @@ function muteLine(isMuted, until, onSet) {
     {
       class: 'select',
       'data-testid': 'mute',
-      onchange: () => onSet(MUTES.find(([key]) => key === select.value)?.[2]() ?? NEVER),
+      onchange: () => (select.blur(), onSet(MUTES.find(([key]) => key === select.value)?.[2]() ?? NEVER)),
     },
     h('option', { value: 'off' }, isMuted ? 'Turn on again' : 'Off'),
     isMuted &&

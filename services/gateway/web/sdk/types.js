@@ -42,6 +42,7 @@
  * @property {string} [peerUserId]
  * @property {string} [role]
  * @property {{pinned?: boolean, muteUntilTime?: string, archived?: boolean, nickname?: string, clearedSeq?: string}} [settings]
+ * @property {string} [history] What those who join later see of what was before.
  * @property {boolean} [peerBlocked] Of a direct: we have blocked the peer.
  * @property {string} [activityTime]
  *

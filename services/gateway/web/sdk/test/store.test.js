@@ -155,6 +155,21 @@ test('a page that lives keeps what is its own; what a dead one left, one of two 
   assert.equal(third.c1.outgoing().length + fourth.c1.outgoing().length, 1);
 });
 
+test('of what a dead and a living page have stored, only the dead one’s is taken', async () => {
+  const { gateway, page } = browser();
+  gateway.handlers.send = () => HOLD;
+  const [first, second] = [await page(), await page()];
+  first.c1.send('left behind');
+  second.c1.send('mine');
+  await settle();
+  first.end();
+  const third = await page();
+  assert.deepEqual(
+    third.c1.outgoing().map(({ text }) => text),
+    ['left behind'],
+  );
+});
+
 test('without Web Locks two pages may both send it, under one id', async () => {
   const { gateway, page } = browser({ hasLocks: false });
   gateway.handlers.send = () => HOLD;
