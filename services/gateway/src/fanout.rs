@@ -54,6 +54,8 @@ pub(crate) struct Registry {
     pub(crate) topic_wishes: Wishes<ConversationId>,
     /// Read by the task of the WatchTyping stream.
     pub(crate) typing_wishes: Wishes<ConversationId>,
+    /// Directs in which something happened lately, and when: only their typing is followed.
+    active_directs: Mutex<HashMap<ConversationId, Instant>>,
     /// Read by the task of the Watch stream.
     pub(crate) watches: Watches,
     /// Read by the task that asks what users may see.
@@ -72,6 +74,7 @@ impl Default for Registry {
             user_wishes: Wishes::default(),
             topic_wishes: Wishes::default(),
             typing_wishes: Wishes::default(),
+            active_directs: Mutex::default(),
             watches: Watches::default(),
             questions: Questions::default(),
             is_trusted: AtomicBool::new(true),
@@ -134,9 +137,7 @@ impl Registry {
             let mut topics = self.topics.lock();
             if topic.followers().idle_since == Some(since) && topics.remove(&topic.conversation()).is_some() {
                 self.topic_wishes.remove(topic.conversation());
-                if topic.is_direct() {
-                    self.typing_wishes.remove(topic.conversation());
-                }
+                self.end_active(topic.conversation());
             }
         }
     }

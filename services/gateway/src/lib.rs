@@ -66,8 +66,8 @@ use wheel::Wheel;
 /// How often what nobody needs any more is looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// How often presences that are not known are asked for again.
-const UNKNOWN_PRESENCES: Duration = Duration::from_secs(60);
+/// How often presences that are not known are asked for again, and quiet directs are let go.
+const SOFT_SWEEP: Duration = Duration::from_secs(60);
 
 /// What the gateway needs from its process.
 pub struct Deps {
@@ -164,14 +164,15 @@ async fn times(gateway: Arc<Gateway>, end: CancellationToken) {
     let mut steps = interval(wheel::STEP);
     steps.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut swept_at = Instant::now();
-    let mut asked_at = Instant::now();
+    let mut soft_swept_at = Instant::now();
     while end.run_until_cancelled(steps.tick()).await.is_some() {
         let now = Instant::now();
         gateway.wheel.turn(now);
         if now.saturating_duration_since(swept_at) >= SWEEP {
             swept_at = now;
-            if now.saturating_duration_since(asked_at) >= UNKNOWN_PRESENCES {
-                asked_at = now;
+            if now.saturating_duration_since(soft_swept_at) >= SOFT_SWEEP {
+                soft_swept_at = now;
+                gateway.registry.end_quiet_directs(now);
                 gateway.registry.ask_for_unknown_presences();
             }
             gateway.sends.expire(now);

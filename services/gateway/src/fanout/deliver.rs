@@ -114,6 +114,7 @@ impl Registry {
             swap_neighbours(&mut frames);
         }
         let Some(last) = frames.last() else { return };
+        self.note_active(&topic);
         let followers = topic.followers();
         topic.advance_head(last.visibility.seq);
         let is_trusted = self.is_trusted.load(Ordering::Acquire);

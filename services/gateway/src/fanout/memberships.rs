@@ -60,9 +60,6 @@ impl Registry {
         let mut topics = self.topics.lock();
         let topic = topics.entry(id).or_insert_with(|| {
             self.topic_wishes.add(id);
-            if is_direct {
-                self.typing_wishes.add(id);
-            }
             Arc::new(Topic::new(id, is_direct))
         });
         let topic = topic.clone();

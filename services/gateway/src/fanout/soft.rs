@@ -1,10 +1,16 @@
 //! What is not in the log: focus, positions, typing, presence. Who gets what: one's own positions go to all of one's
 //! sessions; positions of others and typing to both sides of a direct, and in a group to the sessions that focus it;
 //! presence to the sessions that watch the user.
+//!
+//! Most directs are quiet, and each one that is followed costs memory here and in the presence service. So the typing of a
+//! direct is followed only after something happened in it: an entry, a position, a focus, or its typing through this
+//! gateway. What this leaves out: in a direct that was quiet for ten minutes and is on no screen here, typing that comes
+//! in through another gateway shows with the first message.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::time::{Duration, Instant};
 use viberchat_kit::error::Error;
 use viberchat_kit::fault;
 use viberchat_kit::id::{ConversationId, UserId};
@@ -14,6 +20,9 @@ use viberchat_proto::presence::v1::Presence;
 use super::topic::{Focused, Followers};
 use super::{Member, Registry, Topic, User};
 use crate::frames::{self, Shared};
+
+/// A direct counts as active for this long after something happened in it.
+const ACTIVE_FOR: Duration = Duration::from_secs(600);
 
 impl Registry {
     /// The session has these conversations on its screen, and no others. Those that are not the user's count from when
@@ -54,6 +63,7 @@ impl Registry {
             return;
         }
         followers.focused.push(Focused { user: user.clone(), member: member.clone() });
+        self.note_active(topic);
         if followers.focused.len() == 1 && !topic.is_direct() {
             self.typing_wishes.add(topic.conversation());
         }
@@ -74,9 +84,60 @@ impl Registry {
 
     /// Conversations whose typing somebody here is to hear of, for a stream that begins anew.
     pub(crate) fn typing_topics(&self) -> Vec<ConversationId> {
-        let topics: Vec<_> = self.topics.lock().values().cloned().collect();
-        let is_wanted = |topic: &&Arc<Topic>| topic.is_direct() || !topic.followers().focused.is_empty();
-        topics.iter().filter(is_wanted).map(|topic| topic.conversation()).collect()
+        let topics: Vec<_> = self.topics.lock().values().filter(|topic| !topic.is_direct()).cloned().collect();
+        let focused = topics.iter().filter(|topic| !topic.followers().focused.is_empty());
+        let mut wanted: Vec<_> = focused.map(|topic| topic.conversation()).collect();
+        wanted.extend(self.active_directs.lock().keys());
+        wanted
+    }
+
+    /// Somebody is about to type here.
+    pub(crate) fn expect_typing(&self, conversation_id: &str) {
+        let id = ConversationId::parse(conversation_id).ok();
+        if let Some(topic) = id.and_then(|id| self.topic(id)) {
+            self.note_active(&topic);
+        }
+    }
+
+    /// Something happened in a topic; in a group that does not matter.
+    pub(super) fn note_active(&self, topic: &Topic) {
+        if !topic.is_direct() {
+            return;
+        }
+        let mut active = self.active_directs.lock();
+        if active.insert(topic.conversation(), Instant::now()).is_none() {
+            self.typing_wishes.add(topic.conversation());
+        }
+    }
+
+    /// Nobody follows the topic any more.
+    pub(super) fn end_active(&self, conversation: ConversationId) {
+        let mut active = self.active_directs.lock();
+        if active.remove(&conversation).is_some() {
+            self.typing_wishes.remove(conversation);
+        }
+    }
+
+    /// Lets directs go in which nothing has happened, and which are on no screen. Called each minute.
+    pub(crate) fn end_quiet_directs(&self, now: Instant) {
+        let is_quiet = |at: &Instant| now.saturating_duration_since(*at) >= ACTIVE_FOR;
+        let quiet: Vec<_> = {
+            let active = self.active_directs.lock();
+            active.iter().filter(|(_, at)| is_quiet(at)).map(|(id, _)| *id).collect()
+        };
+        for id in quiet {
+            match self.topic(id) {
+                Some(topic) if !topic.followers().focused.is_empty() => self.note_active(&topic),
+                _ => {
+                    let mut active = self.active_directs.lock();
+                    // Something may have happened since.
+                    if active.get(&id).is_some_and(is_quiet) {
+                        active.remove(&id);
+                        self.typing_wishes.remove(id);
+                    }
+                }
+            }
+        }
     }
 
     /// A position moved.
@@ -84,6 +145,7 @@ impl Registry {
         let Ok(conversation) = ConversationId::parse(&position.conversation_id) else { return };
         let Some(topic) = self.topic(conversation) else { return };
         let position = Arc::new(position);
+        self.note_active(&topic);
         let followers = topic.followers();
         if topic.is_direct() {
             return followers.list.iter().for_each(|follower| show(&follower.user, &position));

@@ -222,3 +222,35 @@ fn sessions_that_begin_while_entries_flow_miss_none() {
         assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1), "a hole");
     }
 }
+
+#[test]
+fn typing_of_a_direct_is_followed_until_it_is_quiet() {
+    let registry = Registry::default();
+    let (alice, member) = join(&registry, "alice");
+    registry.snapshot("alice", &[membership(1, ConversationKind::Direct), group(2)], Instant::now());
+    registry.topic_is_live(conversation(1), 0);
+    registry.topic_is_live(conversation(2), 0);
+    assert!(registry.typing_topics().is_empty());
+    registry.deliver(conversation(1), vec![entry(1, 1, "bob", "")]);
+    registry.deliver(conversation(2), vec![entry(2, 1, "bob", "")]);
+    assert_eq!(registry.typing_topics(), [conversation(1)]);
+    let later = Instant::now() + Duration::from_secs(601);
+    registry.focus(&alice, &member, &[conversation(1), conversation(2)]);
+    registry.end_quiet_directs(later);
+    assert_eq!(registry.typing_topics().len(), 2, "both are on the screen");
+    registry.focus(&alice, &member, &[]);
+    registry.end_quiet_directs(later);
+    assert!(registry.typing_topics().is_empty());
+}
+
+#[test]
+fn a_session_that_leaves_focuses_nothing() {
+    let registry = Registry::default();
+    let (alice, member) = join(&registry, "alice");
+    registry.snapshot("alice", &[group(1)], Instant::now());
+    registry.topic_is_live(conversation(1), 0);
+    registry.focus(&alice, &member, &[conversation(1)]);
+    assert_eq!(registry.typing_topics(), [conversation(1)]);
+    registry.leave(&alice, &member, Instant::now());
+    assert!(registry.typing_topics().is_empty());
+}

@@ -107,6 +107,9 @@ impl Methods {
         if parts.uri.path() == methods::SEND_MESSAGE {
             self.gateway.rate.check(context.user()?, Instant::now())?;
         }
+        if parts.uri.path() == methods::SET_TYPING {
+            self.gateway.registry.expect_typing(&methods::conversation_of_typing(&body));
+        }
         match methods::call(&self.gateway.upstream, context, parts.uri.path(), &body) {
             Some(call) => call?.await,
             None => Err(Error::new(Reason::MethodNotFound, "there is no such method here")),

@@ -18,6 +18,14 @@ use crate::upstream::{Upstream, refused};
 /// The answer as JSON.
 pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>;
 
+/// Its calls are heard of here first.
+pub(crate) const SET_TYPING: &str = "/viberchat.presence.v1.PresenceService/SetTyping";
+
+/// The conversation of a [`SET_TYPING`].
+pub(crate) fn conversation_of_typing(body: &[u8]) -> String {
+    decode(body).map(|request: presence::SetTypingRequest| request.conversation_id).unwrap_or_default()
+}
+
 /// Its calls count against the rate of sends.
 pub(crate) const SEND_MESSAGE: &str = "/viberchat.message.v1.MessageService/SendMessage";
 

@@ -313,9 +313,29 @@ fn only_the_latest_position_of_each_user_waits_and_none_moves_back() {
     session.position(&position("b", 1, 0));
     session.advance(now);
     let said = heard(&mut session);
-    let positions = said[0]["push"]["positions"]["positions"].as_array().expect("positions").clone();
+    let mut positions = said[0]["push"]["positions"]["positions"].as_array().expect("positions").clone();
     assert_eq!(positions.len(), 2);
+    positions.sort_by_key(|position| position["userId"].to_string());
     assert_eq!((&positions[0]["readSeq"], &positions[0]["deliveredSeq"]), (&json!("4"), &json!("9")));
+}
+
+#[test]
+fn positions_of_a_whole_group_wait_and_no_more() {
+    let (mut session, now) = live(Config::default());
+    for number in 0..6_000 {
+        let (user_id, conversation_id) = (number.to_string(), "c".to_owned());
+        session.position(&Arc::new(Position { conversation_id, user_id, read_seq: 1, ..Position::default() }));
+    }
+    let mut count = 0;
+    loop {
+        session.advance(now);
+        let said = heard(&mut session);
+        if said.is_empty() {
+            break;
+        }
+        count += said.iter().filter_map(|frame| frame["push"]["positions"]["positions"].as_array()).flatten().count();
+    }
+    assert_eq!(count, 5_000);
 }
 
 #[test]

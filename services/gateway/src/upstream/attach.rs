@@ -95,7 +95,9 @@ pub(crate) async fn run(
         if end.is_cancelled() {
             return;
         }
-        tracing::warn!(%error, "the stream of sessions broke");
+        if backoff.is_first() {
+            tracing::warn!(%error, "the stream of sessions broke");
+        }
         if end.run_until_cancelled(tokio::time::sleep(backoff.next())).await.is_none() {
             return;
         }

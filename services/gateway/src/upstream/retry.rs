@@ -24,6 +24,11 @@ impl Backoff {
         now
     }
 
+    /// Whether it worked before: a failure that goes on is not said again and again.
+    pub(super) fn is_first(&self) -> bool {
+        self.0 == FIRST
+    }
+
     /// The stream works.
     pub(super) fn reset(&mut self) {
         self.0 = FIRST;

@@ -41,7 +41,9 @@ pub(crate) async fn run(registry: Arc<Registry>, upstream: Upstream, metrics: Ga
             let error = follow.run(&upstream, feed, &mut backoff).await;
             is_over.store(true, Ordering::Release);
             follow.end_all();
-            tracing::warn!(%error, "the stream of typing broke");
+            if backoff.is_first() {
+                tracing::warn!(%error, "the stream of typing broke");
+            }
             tokio::time::sleep(backoff.next()).await;
         }
     };

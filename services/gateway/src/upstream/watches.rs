@@ -35,7 +35,9 @@ pub(crate) async fn run(registry: Arc<Registry>, upstream: Upstream, end: Cancel
             let error = follow(&registry, &upstream, feed, &mut backoff, &mut was_open).await;
             is_over.store(true, Ordering::Release);
             registry.watches.close();
-            tracing::warn!(%error, "the stream of presence broke");
+            if backoff.is_first() {
+                tracing::warn!(%error, "the stream of presence broke");
+            }
             let now = Instant::now();
             if was_open {
                 (heard_at, is_known) = (now, true);

@@ -105,6 +105,24 @@ async fn only_unary_methods_of_users_are_there() {
 }
 
 #[tokio::test]
+async fn presence_is_served_too_but_not_its_streams() {
+    let gateway = Gateway::start().await;
+    let bearer = format!("Authorization: Bearer {}\r\n", gateway.token("alice"));
+    let presence = |method: &str| format!("presence.v1.PresenceService/{method}");
+    let busy = json!({"status": "STATUS_BUSY"});
+    let answer = post(&gateway, &presence("SetStatus"), &bearer, &busy).await;
+    assert_eq!((answer.status, answer.json()["presence"]["status"].clone()), (200, json!("STATUS_BUSY")));
+    let answer = post(&gateway, &presence("BatchGetPresence"), &bearer, &json!({"userIds": ["alice"]})).await;
+    assert_eq!(answer.json()["presences"], json!([{"userId": "alice", "status": "STATUS_BUSY"}]));
+    for stream in ["Attach", "Watch", "WatchTyping"] {
+        assert_eq!(post(&gateway, &presence(stream), &bearer, &json!({})).await.status, 404, "{stream}");
+    }
+    assert_eq!(post(&gateway, &presence("SetStatus"), "", &busy).await.status, 401);
+    let admin = "gateway.v1.GatewayAdminService/ListSessions";
+    assert_eq!(post(&gateway, admin, &bearer, &json!({})).await.status, 404);
+}
+
+#[tokio::test]
 async fn bad_bodies_are_refused() {
     let gateway = Gateway::with(|config| config.sends_per_second_max = 0).await;
     let bearer = format!("Authorization: Bearer {}\r\n", gateway.token("alice"));

@@ -26,6 +26,8 @@ async fn typing_comes_for_directs_and_for_groups_on_the_screen() {
     let group = gateway.world.group(&["alice", "bob", "carol"], 1);
     let mut bob = gateway.ready("bob").await;
     let mut carol = gateway.ready("carol").await;
+    gateway.world.append(direct, "alice", "hello", "");
+    assert_eq!(bob.entries(direct, 1).await, [2]);
     eventually("the direct's typing is followed", || gateway.world.follows_typing(direct)).await;
     assert!(!gateway.world.follows_typing(group), "nobody looks at the group");
     assert_eq!(focus(&mut bob, &[group]).await["reply"], json!({}));
@@ -85,8 +87,10 @@ async fn typing_and_status_are_set_for_the_user() {
     let direct = gateway.world.direct(["alice", "bob"], 1);
     let mut alice = gateway.ready("alice").await;
     let typing = json!({"conversationId": direct.to_string(), "typing": true});
+    assert!(!gateway.world.follows_typing(direct), "it is quiet");
     assert_eq!(alice.call("setTyping", typing.clone()).await["reply"], json!({"setTyping": {}}));
     assert_eq!(gateway.world.0.lock().presence.typed, [("alice".to_owned(), direct.to_string(), true)]);
+    eventually("who types is followed", || gateway.world.follows_typing(direct)).await;
     let answer = alice.call("setStatus", json!({"status": "STATUS_BUSY"})).await;
     assert_eq!(answer["reply"]["setStatus"]["presence"]["status"], "STATUS_BUSY");
     gateway.world.0.lock().presence.is_down = true;
@@ -190,6 +194,8 @@ async fn who_types_when_the_presence_service_is_lost_types_no_more() {
     let gateway = Gateway::in_encoding(ENCODING).await;
     let direct = gateway.world.direct(["alice", "bob"], 1);
     let mut bob = gateway.ready("bob").await;
+    gateway.world.position(direct, "bob", 1);
+    assert!(bob.push().await.get("positions").is_some());
     eventually("typing is followed", || gateway.world.follows_typing(direct)).await;
     gateway.world.type_in(direct, "alice", true);
     assert_eq!(bob.push().await["typing"]["typing"], true);

@@ -128,6 +128,9 @@ impl Driver {
     fn call(&mut self, under_way: UnderWay, request: Request) {
         let Some(user) = &self.user else { return };
         let page_bytes_max = self.gateway.config.page_bytes_max as usize;
+        if let Request::SetTyping(typing) = &request {
+            self.gateway.registry.expect_typing(&typing.conversation_id);
+        }
         let (user, upstream) = (user.id().clone(), self.gateway.upstream.clone());
         let answer = upstream.answer(user, under_way.id, request, self.encoding, page_bytes_max);
         self.calls.get_or_insert_default().push(Box::pin(answer.map(|frame| (under_way, frame))));
