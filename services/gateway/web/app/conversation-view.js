@@ -76,7 +76,6 @@ export class ConversationView {
       app.chat.on('removed', (removed) => removed === conversation && this.#removed()),
       app.chat.presence.watch(conversation.isDirect ? [conversation.details.peerUserId ?? ''] : []),
     ];
-    app.chat.focus([conversation.id]);
     this.#draw();
   }
 
@@ -88,7 +87,6 @@ export class ConversationView {
   close() {
     this.#isClosed = true;
     for (const stop of this.#stops) stop();
-    this.#app.chat.focus([]);
     this.#composer.close();
     this.#list.close();
     this.#details?.close();

@@ -12,6 +12,7 @@ export class Shell {
   #view = null;
   /** @type {import('./drawer.js').Drawer | null} */
   #drawer = null;
+  #focusedId = '';
   #self;
   #stage = h('div', { class: 'stage' });
   #panes;
@@ -63,6 +64,7 @@ export class Shell {
     this.#view = null;
     this.#panes.classList.toggle('is-open', openId !== '');
     const conversation = openId ? chat.conversation(openId) : undefined;
+    this.#focus(conversation?.isLoaded ? openId : '');
     if (conversation?.isLoaded) {
       this.#view = new ConversationView(conversation, this.#app);
       fill(this.#stage, this.#view.element);
@@ -70,6 +72,13 @@ export class Shell {
     } else {
       fill(this.#stage, openId && !chat.isListed ? h('main', { class: 'conversation' }) : this.#nothing(openId));
     }
+  }
+
+  /** Said once for each change of what is on the screen. @param {string} id */
+  #focus(id) {
+    if (this.#focusedId === id) return;
+    this.#focusedId = id;
+    this.#app.chat.focus(id ? [id] : []);
   }
 
   /** @param {string} openId */
