@@ -144,3 +144,6 @@ impl Task {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
