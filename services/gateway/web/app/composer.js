@@ -116,7 +116,8 @@ export class Composer {
   #drawBanner() {
     const row = this.#editing ?? this.#replying;
     this.#banner.hidden = !row;
-    if (!row) return;
+    // Also a hidden one keeps nothing of a message that may be deleted.
+    if (!row) return fill(this.#banner);
     this.#banner.dataset.testid = this.#editing ? 'editing' : 'replying';
     const title = this.#editing ? 'Editing message' : `Reply to ${this.#app.people.nameOrYou(row.senderUserId)}`;
     fill(

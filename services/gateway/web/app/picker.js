@@ -69,6 +69,8 @@ export class PeoplePicker {
 
   async #search() {
     const query = this.#query;
+    // Emptied since, by a pick.
+    if (!query) return;
     if (this.#app.chat.state.name !== 'online') this.#show([], 'No connection. The search goes on when it is back.');
     try {
       const { users = [] } = await this.#app.chat.read('searchUsers', { query, pageSize: SHOWN_MAX });
