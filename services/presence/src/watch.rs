@@ -57,6 +57,8 @@ struct WatchStream {
     /// For whom, and a request of one of them that waits: requests of one watcher are answered in their order.
     starting_for: HashSet<UserId>,
     held: Option<Streamed<WatchRequest>>,
+    /// Watchers who are to be asked about again, each once in a check interval.
+    due: VecDeque<UserId>,
     checking: FuturesUnordered<BoxFuture<'static, Checked>>,
     heartbeat: Interval,
     checks: Interval,
@@ -90,6 +92,7 @@ impl WatchStream {
             starting: FuturesUnordered::new(),
             starting_for: HashSet::new(),
             held: None,
+            due: VecDeque::new(),
             checking: FuturesUnordered::new(),
             heartbeat,
             checks,

@@ -43,14 +43,20 @@ impl WatchStream {
     pub(super) fn begin_checks(&mut self) {
         let fresh = self.app.visibility.fresh();
         self.news.extend(self.pairs.outdated(|confirmed_at| confirmed_at.elapsed() >= fresh));
+        let now = Instant::now();
+        let again_at = now + Duration::from_millis(self.app.config.visibility_check_ms);
+        // Nobody is twice in the queue, however long answers take.
+        if self.due.is_empty() {
+            self.due.extend(self.pairs.due(now, again_at));
+        }
         self.fill_checks();
     }
 
     fn fill_checks(&mut self) {
-        let now = Instant::now();
-        let again_at = now + Duration::from_millis(self.app.config.visibility_check_ms);
-        let room = CHECKS_AT_ONCE.saturating_sub(self.checking.len());
-        for (watcher, users) in self.pairs.due(now, again_at, room) {
+        while self.checking.len() < CHECKS_AT_ONCE
+            && let Some(watcher) = self.due.pop_front()
+        {
+            let users = self.pairs.of(&watcher);
             self.checking.push(check(Arc::clone(&self.app), watcher, users).boxed());
         }
     }

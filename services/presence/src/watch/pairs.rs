@@ -115,12 +115,12 @@ impl Pairs {
         self.get(watcher, user).filter(|pair| pair.confirmed_at <= asked_at).map(|pair| pair.told)
     }
 
-    /// Up to `max` watchers who are due to be asked about; the next time is `again_at`.
-    pub(super) fn due(&mut self, now: Instant, again_at: Instant, max: usize) -> Vec<(UserId, Vec<UserId>)> {
-        let due = self.watchers.iter_mut().filter(|(_, watcher)| watcher.check_at <= now).take(max);
+    /// Watchers who are due to be asked about; the next time is `again_at`.
+    pub(super) fn due(&mut self, now: Instant, again_at: Instant) -> Vec<UserId> {
+        let due = self.watchers.iter_mut().filter(|(_, watcher)| watcher.check_at <= now);
         due.map(|(id, watcher)| {
             watcher.check_at = again_at;
-            (id.clone(), watcher.pairs.keys().cloned().collect())
+            id.clone()
         })
         .collect()
     }
@@ -184,9 +184,9 @@ mod tests {
         let (mut pairs, now) = (Pairs::default(), Instant::now());
         pairs.insert(&user("ann"), &user("eve"), pair(now), now);
         let later = now + Duration::from_secs(30);
-        assert_eq!(pairs.due(now, later, 5), [(user("ann"), vec![user("eve")])]);
-        assert!(pairs.due(now, later, 5).is_empty());
+        assert_eq!(pairs.due(now, later), [user("ann")]);
+        assert!(pairs.due(now, later).is_empty());
         pairs.check_at(&user("ann"), now);
-        assert_eq!(pairs.due(now, later, 5).len(), 1);
+        assert_eq!(pairs.due(now, later).len(), 1);
     }
 }

@@ -62,8 +62,8 @@ async fn a_silent_gateway_loses_its_stream_then_its_sessions() {
         .node_with(|config| {
             config.start_grace_ms = 1;
             config.attach_heartbeat_ms = 50;
-            config.attach_silence_ms = 200;
-            config.attach_grace_ms = 600;
+            config.attach_silence_ms = 500;
+            config.attach_grace_ms = 1_500;
         })
         .await;
     let mut client = node.client();
@@ -80,7 +80,7 @@ async fn a_silent_gateway_loses_its_stream_then_its_sessions() {
     assert_eq!(gateway.end().await, Some(Reason::DeadlineExceeded));
     assert_eq!(status_of(&mut client, "bob", "ann").await, Status::Online, "the grace is not over");
     eventually(async || status_of(&mut client, "bob", "ann").await == Status::Offline).await;
-    assert!(begun.elapsed() > Duration::from_millis(400), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() > Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_gateway_that_attaches_again_keeps_what_it_lists() {
 async fn nobody_is_offline_for_a_moment_after_the_start() {
     let world = World::new();
     world.members.conversation(1, &["ann", "bob", "eve"]);
-    let node = world.node_with(|config| config.start_grace_ms = 700).await;
+    let node = world.node_with(|config| config.start_grace_ms = 1_500).await;
     let mut client = node.client();
     let mut watching = Watching::open(&mut client).await;
     assert_eq!(watching.follow("bob", "ann").await, (Status::Unspecified, None));
