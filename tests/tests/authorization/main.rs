@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod presence;
 mod raw;
 mod streams;
 
@@ -46,11 +47,13 @@ async fn lonely_group(server: &Server) -> Result<String> {
 }
 
 fn rules() -> BTreeMap<&'static str, &'static MethodRule> {
-    [viberchat_conversation::METHODS, viberchat_message::METHODS]
-        .into_iter()
-        .flatten()
-        .map(|rule| (rule.path, rule))
-        .collect()
+    let services = [
+        viberchat_conversation::METHODS,
+        viberchat_message::METHODS,
+        viberchat_presence::METHODS,
+        viberchat_gateway::METHODS,
+    ];
+    services.into_iter().flatten().map(|rule| (rule.path, rule)).collect()
 }
 
 fn identity(token: String) -> Identity {
@@ -67,7 +70,7 @@ fn is_refused(method: &Walked, who: &str, answer: Result<bytes::Bytes, tonic::St
 #[test]
 fn the_tables_have_every_method_and_no_other() {
     let walked = methods();
-    assert!(walked.len() >= 30, "the services are found");
+    assert!(walked.len() >= 50, "the services are found");
     let rules = rules();
     for method in &walked {
         let rule = rules.get(method.path.as_str()).unwrap_or_else(|| panic!("{} has no rule", method.path));
@@ -179,7 +182,7 @@ async fn a_stranger_gets_no_hint_that_a_conversation_exists() -> Result<()> {
         }
         assert_eq!(answers[0], answers[1], "{} tells what exists", method.path);
     }
-    assert!(walked >= 12, "the methods about a conversation are found");
+    assert!(walked >= 24, "the methods about a conversation are found");
     Ok(())
 }
 

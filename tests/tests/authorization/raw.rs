@@ -82,8 +82,10 @@ fn text_for(field: &FieldDescriptorProto, conversation: &str) -> String {
         "conversation_id" | "conversation_ids" => conversation.to_owned(),
         // A well-formed id that no message has.
         "message_id" => "01890000-0000-8000-8000-000000000000".to_owned(),
-        "page_token" | "etag" | "avatar_url" => String::new(),
-        "user_id" | "user_ids" | "peer_user_id" | "member_user_ids" => "somebody".to_owned(),
+        "page_token" | "etag" | "avatar_url" | "reply_to_message_id" => String::new(),
+        "user_id" | "user_ids" | "peer_user_id" | "member_user_ids" | "other_user_ids" | "mentioned_user_ids" => {
+            "somebody".to_owned()
+        }
         name => {
             assert!(field.label() != Label::Repeated, "how is {name} filled?");
             "x".to_owned()

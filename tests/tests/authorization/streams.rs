@@ -24,7 +24,7 @@ use viberchat_tests::{
 use super::{lonely_group, start};
 
 /// Requests that go out at once; the stream then stays open.
-fn open<T>(requests: Vec<T>, token: &str) -> Request<impl Stream<Item = T> + Send + 'static>
+pub(crate) fn open<T>(requests: Vec<T>, token: &str) -> Request<impl Stream<Item = T> + Send + 'static>
 where
     T: Send + 'static,
 {
@@ -33,7 +33,7 @@ where
     request
 }
 
-fn context(on_behalf_of: &str, correlation_id: u64) -> Option<RequestContext> {
+pub(crate) fn context(on_behalf_of: &str, correlation_id: u64) -> Option<RequestContext> {
     Some(RequestContext { on_behalf_of: on_behalf_of.to_owned(), correlation_id, ..Default::default() })
 }
 
