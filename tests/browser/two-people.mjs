@@ -270,6 +270,7 @@ await step('what waits survives a reload and is sent once, in its order', async 
   await carol.context().close();
   await row(alice, 'Bob').click();
   await row(bob, 'Alice').click();
+  for (const page of [alice, bob]) await message(page, 'A longer thought').waitFor();
 });
 
 await step('a reload shows the same', async () => {
