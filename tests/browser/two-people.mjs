@@ -235,7 +235,6 @@ await step('presence: online, busy, and invisible looks like being away', async 
   for (const status of ['busy', 'invisible', 'online']) {
     await bob.getByTestId('self-menu').click();
     await bob.getByTestId(`status-${status}`).click();
-    await bob.keyboard.press('Escape');
     if (status === 'invisible') await row(alice, 'Bob').getByTestId('presence').waitFor({ state: 'detached' });
     else await dot(status).waitFor();
   }

@@ -43,6 +43,7 @@ export class SelfMenu {
       avatarWithDot(face, 'medium', status),
       h('span', { class: 'two-lines' }, h('strong', {}, face.name), h('span', {}, presenceText({ status, lastSeen: 0 }, 0))),
     );
+    const focused = this.#items.contains(document.activeElement) ? document.activeElement?.getAttribute('data-testid') : '';
     fill(
       this.#items,
       this.#choice('Status', STATUSES, status, (wish) => void this.#setStatus(wish)),
@@ -66,6 +67,8 @@ export class SelfMenu {
         'Sign out',
       ),
     );
+    // What had the focus is drawn anew, and has it again.
+    if (focused) /** @type {HTMLElement | null} */ (this.#items.querySelector(`[data-testid="${focused}"]`))?.focus();
   }
 
   #menu() {
@@ -111,6 +114,8 @@ export class SelfMenu {
 
   /** @param {typeof STATUSES[number]} status */
   async #setStatus(status) {
+    this.#close();
+    this.#face.focus();
     const { sentence } = await import('./dialogs.js');
     const { toast } = await import('./dom.js');
     await this.#app.chat.setStatus(status).catch((error) => toast(sentence(error.reason)));
