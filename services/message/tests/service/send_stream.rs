@@ -172,3 +172,30 @@ async fn closing_the_requests_lets_all_answers_come() {
     }
     assert_eq!(count, 50);
 }
+
+#[tokio::test]
+async fn sends_that_mention_somebody_keep_their_place_in_the_order() {
+    let world = World::new();
+    let node = world.node().await;
+    let mut client = node.client();
+    let id = create_group(&world, &mut client, &[("alice", Role::Owner), ("bob", Role::Member)]).await;
+    let mut stream = Stream::open(&mut client).await;
+    for n in 0..60 {
+        let context =
+            RequestContext { on_behalf_of: "alice".to_owned(), correlation_id: n, ..RequestContext::default() };
+        let mut send = message(id, &format!("m{n}"), &format!("{n}"));
+        if n % 3 == 0 {
+            send.mentioned_user_ids = vec!["bob".to_owned()];
+        }
+        stream.requests.send(SendMessagesRequest { context: Some(context), send: Some(send) }).await.unwrap();
+    }
+    for (n, outcome) in stream.answers(60).await {
+        let Outcome::Response(stored) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(stored.message.unwrap().seq, n + 2, "after the creation, in order");
+    }
+    let context = RequestContext { on_behalf_of: "alice".to_owned(), correlation_id: 100, ..Default::default() };
+    let mut wrong = message(id, "wrong", "text");
+    wrong.mentioned_user_ids = vec!["mallory".to_owned()];
+    stream.requests.send(SendMessagesRequest { context: Some(context), send: Some(wrong) }).await.unwrap();
+    assert_eq!(reason(&stream.answers(1).await[&100]), Some(Reason::InvalidArgument));
+}
