@@ -9,6 +9,8 @@ pub(crate) enum Close {
     Silent,
     /// The gateway stops.
     Draining,
+    /// The gateway cannot tell now whether the token is valid.
+    Unavailable,
     /// The client stopped reading.
     SlowConsumer,
     /// The token has ended.
@@ -32,6 +34,7 @@ impl Close {
             Self::Normal => 1000,
             Self::Silent => 4000,
             Self::Draining => 4001,
+            Self::Unavailable => 4002,
             Self::SlowConsumer => 4008,
             Self::TokenExpired => 4010,
             Self::BadToken => 4501,
@@ -46,6 +49,7 @@ impl Close {
             Self::Normal => "normal",
             Self::Silent => "silent",
             Self::Draining => "draining",
+            Self::Unavailable => "unavailable",
             Self::SlowConsumer => "slow consumer",
             Self::TokenExpired => "token expired",
             Self::BadToken => "bad token",

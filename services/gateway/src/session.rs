@@ -273,6 +273,8 @@ impl Session {
         match error.reason {
             Reason::InvalidArgument => return self.bad_frame(now, &answer),
             Reason::TokenExpired => self.close(Close::TokenExpired),
+            // Not the token's fault: its key is still being looked for.
+            _ if error.retry_delay().is_some() => self.close(Close::Unavailable),
             _ => self.close(Close::BadToken),
         }
         self.reply(&answer);

@@ -118,7 +118,7 @@ impl Methods {
 
     async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes> {
         let bytes_max = self.gateway.config.frame_bytes_max as usize;
-        let too_long = || Error::new(Reason::LimitExceeded, "the body is too long").with_outcome(Outcome::NotAttempted);
+        let too_long = || Error::invalid_argument("body", "is too long").with_outcome(Outcome::NotAttempted);
         let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if announced.is_some_and(|length: usize| length > bytes_max) {
             return Err(too_long());
