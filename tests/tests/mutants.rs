@@ -42,6 +42,14 @@ const EXPECTED: &[(&str, Load, &[Check])] = &[
     ("removed_member_served", Load::Sessions, &[Check::C12]),
     ("deletion_leaves_text", Load::Sessions, &[Check::C16]),
     ("direct_pair_not_unique", Load::Sessions, &[Check::C8]),
+    ("hidden_history_served", Load::Sessions, &[Check::C12]),
+    ("hidden_target_pushed", Load::Sessions, &[Check::C12]),
+    ("block_ignored", Load::Sessions, &[Check::C12]),
+    ("delivered_backwards", Load::Sessions, &[Check::C9]),
+    ("position_pushed_backwards", Load::Sessions, &[Check::C9]),
+    ("typing_leaks", Load::Sessions, &[Check::C11]),
+    ("presence_shown_to_strangers", Load::Sessions, &[Check::C11]),
+    ("invisible_shown", Load::Sessions, &[Check::C11]),
 ];
 
 /// A defect of a race may sleep through one run.
@@ -140,6 +148,14 @@ mutants! {
     removed_member_served
     deletion_leaves_text
     direct_pair_not_unique
+    hidden_history_served
+    hidden_target_pushed
+    block_ignored
+    delivered_backwards
+    position_pushed_backwards
+    typing_leaks
+    presence_shown_to_strangers
+    invisible_shown
 }
 
 #[test]

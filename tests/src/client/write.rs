@@ -12,14 +12,13 @@ use crate::history::{Action, Answer, Block, Call, CallId, Delivery, DirectCall, 
 
 /// A request about a message: all of them have the same fields, and some one more.
 macro_rules! change {
-    ($request:ident, $attempt:ident, $message_id:ident $(, $field:ident: $value:expr)?) => {
+    ($request:ident, $attempt:ident, $message_id:ident $(, $field:ident: $value:expr)*) => {
         message::$request {
             conversation_id: $attempt.conversation.clone(),
             message_id: $message_id.clone(),
             request_id: $attempt.request_id.clone(),
             known_seq: $attempt.known_seq,
-            $($field: $value,)?
-            ..Default::default()
+            $($field: $value,)*
         }
     };
 }
@@ -63,7 +62,7 @@ impl Client {
                 sent_answer(sent.map(|(response, _)| response))
             }
             Action::Edit { message_id, text } => {
-                let request = change!(EditMessageRequest, attempt, message_id, text: text.clone());
+                let request = change!(EditMessageRequest, attempt, message_id, text: text.clone(), mentioned_user_ids: Vec::new());
                 changed!(self.call::<EditMessage>(door, request).await)
             }
             Action::Delete { message_id } => {

@@ -209,17 +209,7 @@ impl<'a> Log<'a> {
 
     /// True if the entry is the user's to see: a change of a message only where the message is.
     pub(super) fn sees(&self, user: &str, entry: &Entry) -> bool {
-        let about = match &entry.body {
-            Body::Edited { message_seq, .. }
-            | Body::Deleted { message_seq, .. }
-            | Body::Reacted { message_seq, .. }
-            | Body::Unreacted { message_seq, .. }
-            | Body::Pinned { message_seq, .. }
-            | Body::Unpinned { message_seq, .. }
-            | Body::Redacted { message_seq, .. } => *message_seq,
-            _ => entry.seq,
-        };
-        self.sees_seq(user, entry.seq) && self.sees_seq(user, about)
+        self.sees_seq(user, entry.seq) && self.sees_seq(user, place_of_target(entry))
     }
 
     /// True if the place lies within a stay of the user, or history is shared. Both ends of a stay belong to it.
@@ -270,6 +260,20 @@ impl<'a> Log<'a> {
             }
         }
         self.stays = stays;
+    }
+}
+
+/// The place of the message that an entry is about; its own if there is none.
+pub(super) fn place_of_target(entry: &Entry) -> u64 {
+    match &entry.body {
+        Body::Edited { message_seq, .. }
+        | Body::Deleted { message_seq, .. }
+        | Body::Reacted { message_seq, .. }
+        | Body::Unreacted { message_seq, .. }
+        | Body::Pinned { message_seq, .. }
+        | Body::Unpinned { message_seq, .. }
+        | Body::Redacted { message_seq, .. } => *message_seq,
+        _ => entry.seq,
     }
 }
 

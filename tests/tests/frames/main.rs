@@ -154,7 +154,7 @@ fn methods_of_frames() -> BTreeMap<String, String> {
 #[test]
 fn every_frame_and_every_method_has_a_row() {
     let (frames, methods, of_frames) = (frames(), methods(), methods_of_frames());
-    assert!(frames.len() >= 45 && methods.len() >= 50, "{} frames, {} methods", frames.len(), methods.len());
+    assert!(frames.len() >= 40 && methods.len() >= 50, "{} frames, {} methods", frames.len(), methods.len());
     let covered: BTreeSet<&str> = COVERED.iter().copied().collect();
     for frame in frames.keys() {
         assert!(covered.contains(frame.as_str()), "no row has the frame {frame}");

@@ -7,7 +7,7 @@ use viberchat_proto::conversation::v1::{
 };
 use viberchat_tests::client::{BatchGetUsers, BlockUser, GetConversation, ListBlockedUsers, SearchUsers, UnblockUser};
 
-use super::world::{LIMIT, User, World, reason};
+use super::world::{User, World, reason, soon};
 
 async fn upsert(world: &World, users: Vec<Profile>) -> Result<()> {
     world.note("viberchat.conversation.v1.UserDirectoryService/UpsertUsers");
@@ -30,17 +30,6 @@ fn profile(id: String, display_name: &str) -> Profile {
 async fn search(user: &User, query: &str) -> Result<Vec<String>> {
     let request = wire::SearchUsersRequest { query: query.to_owned(), ..Default::default() };
     Ok(user.call::<SearchUsers>(request).await?.users.into_iter().map(|found| found.user_id).collect())
-}
-
-/// Tries until the answer is the one that is due within a second.
-async fn soon(what: &str, mut check: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
-    let polled = async {
-        while !check().await? {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(LIMIT, polled).await.with_context(|| what.to_owned())?
 }
 
 pub(crate) async fn a_block_stops_both_and_hides_nothing(world: &World) -> Result<()> {

@@ -34,7 +34,8 @@ pub(crate) async fn typing_is_pushed_and_ends(world: &World) -> Result<()> {
     let (ann, bob, cat) = (world.user("ann").await?, world.user("bob").await?, world.user("cat").await?);
     let direct = ann.direct(&bob).await?;
     ann.send(&direct, "hello").await?;
-    bob.hears_entry(&direct, 1).await?;
+    bob.hears(0, "of the direct", |push| matches!(push, Push::Added { conversation, .. } if *conversation == direct))
+        .await?;
     let types = |typing: bool| {
         let (direct, user) = (direct.clone(), ann.name().to_owned());
         move |push: &Push| matches!(push, Push::Typing { conversation, user: who, typing: now } if *conversation == direct && *who == user && *now == typing)

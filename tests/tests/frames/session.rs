@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use viberchat_proto::gateway::v1 as wire;
 use viberchat_tests::{
-    client::{Focus, Heartbeat, RefreshToken, SetTyping},
+    client::{Focus, Heartbeat, RefreshToken, SetTyping, Socket},
     cluster::UserClaims,
     history::{Push, Verdict},
 };
 
-use super::world::{LIMIT, World, reason};
+use super::world::{LIMIT, World, reason, soon};
 
 pub(crate) async fn a_session_says_hello_lives_and_resumes(world: &World) -> Result<()> {
     let (mut ann, bob) = (world.user("ann").await?, world.user("bob").await?);
@@ -94,10 +94,20 @@ pub(crate) async fn a_newer_token_keeps_the_session(world: &World) -> Result<()>
     );
     let others = bob.ask::<RefreshToken>(wire::RefreshToken { token: token(ann.name(), 7_200) }).await;
     ensure!(reason(others) != "taken", "the token of another user");
-    // A token that ends soon is announced, and ends the session.
-    ann.ask::<RefreshToken>(wire::RefreshToken { token: token(ann.name(), 3) }).await?;
-    ann.hears(0, "that the token ends", |push| matches!(push, Push::TokenExpires)).await?;
-    let socket = ann.client.socket().context("online")?;
-    ensure!(socket.wait_for_end(LIMIT).await, "the session ends with its token");
+    let shorter = ann.ask::<RefreshToken>(wire::RefreshToken { token: token(ann.name(), 60) }).await?;
+    ensure!(shorter.token_expire_time == answer.token_expire_time, "a token that ends earlier takes nothing away");
+    // A token that ends soon is announced, and ends its session; a newer one saves it.
+    let saved = world.session("saved", &token(&world.name("saved"), 2)).await?;
+    let lost = world.session("lost", &token(&world.name("lost"), 2)).await?;
+    let announced = |session: &Socket| {
+        let pushes = world.recorder().pushes(session.session());
+        pushes.iter().any(|push| matches!(push, Push::TokenExpires))
+    };
+    soon("the end of a token is announced", async || Ok(announced(&saved) && announced(&lost))).await?;
+    saved.call::<RefreshToken>(wire::RefreshToken { token: token(&world.name("saved"), 7_200) }).await?;
+    ensure!(lost.wait_for_end(LIMIT).await, "the session ends with its token");
+    let closed = world.recorder().history().sessions[lost.session()].closed.and_then(|closed| closed.code);
+    ensure!(closed == Some(4010), "closed with {closed:?}");
+    ensure!(!saved.is_over(), "the other one goes on");
     Ok(())
 }

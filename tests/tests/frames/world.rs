@@ -14,7 +14,8 @@ use viberchat_proto::{conversation::v1 as conversation, message::v1 as message};
 use viberchat_tests::{
     client::{
         BatchGetHeads, Client, CreateGroupConversation, Frame, GetOrCreateDirectConversation, Method, ReadLog, Refusal,
-        SendMessage, channel, socket::Encoding,
+        SendMessage, Socket, channel,
+        socket::{Encoding, Opening},
     },
     cluster::{Server, Settings},
     history::{Door, Push, Recorder},
@@ -100,6 +101,18 @@ impl World {
         client.connect().await?;
         ensure!(client.wait_for_push(LIMIT, 0, |push| matches!(push, Push::Ready)).await, "{name} is not ready");
         Ok(User { client, door: self.way.door, asked: self.asked.clone() })
+    }
+
+    /// A session that begins with this token.
+    pub(crate) async fn session(&self, name: &str, token: &str) -> Result<Socket> {
+        let (address, user) = (self.server.addresses().http.as_str(), self.name(name));
+        let opening = Opening { address, encoding: self.way.encoding, user: &user, token, resume: None };
+        Socket::open(opening, &self.recorder).await
+    }
+
+    /// What everybody saw so far.
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// gRPC without a client in front.
@@ -230,4 +243,15 @@ impl User {
 /// The reason of a refusal that must be one.
 pub(crate) fn reason<T>(answered: Result<T, Refusal>) -> String {
     answered.err().map_or_else(|| "taken".to_owned(), |refusal| refusal.reason)
+}
+
+/// Tries until the answer is the one that is due within a second.
+pub(crate) async fn soon(what: &str, mut check: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    let polled = async {
+        while !check().await? {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(LIMIT, polled).await.with_context(|| what.to_owned())?
 }

@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use viberchat_tests::{
-    client::{Attempt, Client},
+    client::{Attempt, Client, socket::Encoding},
     history::{Action, Answer, Counters, Door, Found, HeadView, text_with},
 };
 
 use super::Stage;
+
+in_both_encodings! {
+    one_is_cut_off_with_sends_queued_and_both_see_the_same_everything_once
+    a_phone_and_a_laptop_hear_what_the_other_does_reads_included
+}
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -36,9 +41,8 @@ async fn change(client: &Client, conversation: &str, id: &str, action: Action) -
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_is_cut_off_with_sends_queued_and_both_see_the_same_everything_once() -> Result<()> {
-    let stage = Stage::open().await?;
+async fn one_is_cut_off_with_sends_queued_and_both_see_the_same_everything_once(encoding: Encoding) -> Result<()> {
+    let stage = Stage::open(encoding).await?;
     let (ann, mut bob) = (stage.online("ann").await?, stage.online("bob").await?);
     let direct = ann.start_direct(Door::Socket, "bob").await?;
     assert_eq!(bob.start_direct(Door::Socket, "ann").await?, direct);
@@ -118,9 +122,8 @@ async fn one_is_cut_off_with_sends_queued_and_both_see_the_same_everything_once(
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_phone_and_a_laptop_hear_what_the_other_does_reads_included() -> Result<()> {
-    let stage = Stage::open().await?;
+async fn a_phone_and_a_laptop_hear_what_the_other_does_reads_included(encoding: Encoding) -> Result<()> {
+    let stage = Stage::open(encoding).await?;
     let (phone, laptop) = (stage.online("ann").await?, stage.online("ann").await?);
     let bob = stage.online("bob").await?;
     let direct = phone.start_direct(Door::Socket, "bob").await?;

@@ -1,12 +1,36 @@
 //! Stories from end to end, over real sockets, against the binary as a process.
 
+/// Stamps stories that take an encoding as tests, one for each encoding of the frames.
+macro_rules! in_both_encodings {
+    ($($story:ident)*) => {
+        $(
+            mod $story {
+                use viberchat_tests::client::socket::Encoding;
+
+                #[tokio::test(flavor = "multi_thread")]
+                async fn in_json() -> anyhow::Result<()> {
+                    super::$story(Encoding::Json).await
+                }
+
+                #[tokio::test(flavor = "multi_thread")]
+                async fn in_binary() -> anyhow::Result<()> {
+                    super::$story(Encoding::Binary).await
+                }
+            }
+        )*
+    };
+}
+
 mod bad_frames;
 mod cut_off;
+mod hidden_history;
 mod races;
+mod restart;
+mod store_away;
 
 use anyhow::Result;
 use viberchat_tests::{
-    client::Client,
+    client::{Client, socket::Encoding},
     cluster::{Server, Settings},
     history::{self, Door, History, Recorder, Report, scan_store},
 };
@@ -15,20 +39,22 @@ use viberchat_tests::{
 struct Stage {
     server: Server,
     recorder: Recorder,
+    encoding: Encoding,
 }
 
 impl Stage {
-    async fn open() -> Result<Self> {
-        Self::open_with(|settings| settings).await
+    async fn open(encoding: Encoding) -> Result<Self> {
+        Ok(Self { encoding, ..Self::open_with(|settings| settings).await? })
     }
 
     async fn open_with(change: impl FnOnce(Settings) -> Settings) -> Result<Self> {
         let settings = change(Settings::new(env!("CARGO_BIN_EXE_viberchat-under-test"))?);
-        Ok(Self { server: Server::start(&settings).await?, recorder: Recorder::default() })
+        let server = Server::start(&settings).await?;
+        Ok(Self { server, recorder: Recorder::default(), encoding: Encoding::Json })
     }
 
     fn user(&self, name: &str) -> Result<Client> {
-        Client::new(&self.server, name, &self.recorder)
+        Client::with_encoding(&self.server, name, self.encoding, &self.recorder)
     }
 
     async fn online(&self, name: &str) -> Result<Client> {

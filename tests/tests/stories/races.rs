@@ -9,12 +9,17 @@ use std::{
 use anyhow::Result;
 use futures::future::join_all;
 use viberchat_tests::{
-    client::{Attempt, Client},
+    client::{Attempt, Client, socket::Encoding},
     history::{Action, Answer, Counters, Door, text_with},
     workload::size_from_environment,
 };
 
 use super::Stage;
+
+in_both_encodings! {
+    an_edit_races_a_deletion_and_the_text_never_comes_back
+    nobody_speaks_between_a_removal_and_the_next_joining
+}
 
 /// Calls at the same time for each pair, half of them from each side.
 const CALLS_A_PAIR: usize = 64;
@@ -25,7 +30,7 @@ const PAIRS_AT_ONCE: usize = 4;
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_first_contacts_from_both_sides_make_one_direct() -> Result<()> {
     let pairs: usize = size_from_environment("VIBERCHAT_TEST_PAIRS", 200);
-    let stage = Stage::open().await?;
+    let stage = Stage::open(Encoding::Json).await?;
     let mut directs = BTreeSet::new();
     for first in (0..pairs).step_by(PAIRS_AT_ONCE) {
         let racing = (first..pairs.min(first + PAIRS_AT_ONCE)).map(|pair| race_of_a_pair(&stage, pair));
@@ -57,11 +62,10 @@ fn attempt(conversation: &str, id: String, action: Action) -> Attempt {
     Attempt { conversation: conversation.to_owned(), request_id: id, known_seq: None, action }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_edit_races_a_deletion_and_the_text_never_comes_back() -> Result<()> {
+async fn an_edit_races_a_deletion_and_the_text_never_comes_back(encoding: Encoding) -> Result<()> {
     const LANES: usize = 4;
     let races: usize = size_from_environment("VIBERCHAT_TEST_RACES", 1_000);
-    let stage = Stage::open().await?;
+    let stage = Stage::open(encoding).await?;
     let texts = AtomicU64::new(1);
     let lanes = (0..LANES).map(|lane| race_edits(&stage, lane, races / LANES, &texts));
     let mut readers = Vec::new();
@@ -111,11 +115,10 @@ async fn race_edits(stage: &Stage, lane: usize, races: usize, texts: &AtomicU64)
     Ok((one, group))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_speaks_between_a_removal_and_the_next_joining() -> Result<()> {
+async fn nobody_speaks_between_a_removal_and_the_next_joining(encoding: Encoding) -> Result<()> {
     const SENDERS: usize = 10;
     let rounds: usize = size_from_environment("VIBERCHAT_TEST_REMOVALS", 20);
-    let stage = Stage::open().await?;
+    let stage = Stage::open(encoding).await?;
     let admin = stage.online("admin").await?;
     let mut senders = Vec::new();
     for number in 0..SENDERS {

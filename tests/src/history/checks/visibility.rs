@@ -1,35 +1,47 @@
 //! C5, C12: where history is hidden, everybody sees exactly their stays: nothing more, and what is left out is said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Check, Found};
+use super::{Check, Found, SECOND};
 use crate::history::{
-    record::{Body, Found as ReadFound, History, MessageView, Read, RedactedKind},
-    truth::{Log, Truth},
+    record::{Answer, Body, Entry, Found as ReadFound, History, MessageView, Nanos, Push, Read, RedactedKind},
+    truth::{Log, Truth, place_of_target},
 };
 
 pub(super) fn check(history: &History, truth: &Truth<'_>, found: &mut Found<'_>) {
     for (conversation, log) in &truth.logs {
-        only_own_stays_are_shown(conversation, log, found);
         nothing_else_is_hidden(conversation, log, found);
     }
+    let removals = Removals::of(history, truth);
+    for session in &history.sessions {
+        for pushed in &session.pushes {
+            if let Push::Entry(entry) = &pushed.push {
+                entry_is_theirs(&session.user, entry, pushed.at, truth, &removals, found);
+            }
+        }
+    }
     for read in &history.reads {
+        let theirs = |conversation: &str, messages: &[MessageView], found: &mut Found<'_>| {
+            if let Some(log) = truth.logs.get(conversation) {
+                messages_are_theirs(read, conversation, messages, log, &removals, found);
+            }
+        };
         match &read.found {
+            ReadFound::Log { entries, .. } => {
+                for entry in entries {
+                    entry_is_theirs(&read.user, entry, read.begun, truth, &removals, found);
+                }
+            }
             ReadFound::Messages { messages, as_of, whole, .. } => {
-                let Some(log) = truth.logs.get(read.conversation.as_str()) else { continue };
-                messages_are_theirs(read, &read.conversation, messages, log, found);
-                if *whole {
+                theirs(&read.conversation, messages, found);
+                if let Some(log) = truth.logs.get(read.conversation.as_str()).filter(|_| *whole) {
                     none_is_left_out(read, messages, *as_of, log, found);
                 }
             }
-            ReadFound::Pinned { messages, .. } => {
-                let Some(log) = truth.logs.get(read.conversation.as_str()) else { continue };
-                messages_are_theirs(read, &read.conversation, messages, log, found);
-            }
+            ReadFound::Pinned { messages, .. } => theirs(&read.conversation, messages, found),
             ReadFound::Heads(heads) => {
                 for head in heads {
-                    let Some(log) = truth.logs.get(head.conversation.as_str()) else { continue };
-                    messages_are_theirs(read, &head.conversation, head.last_message.as_slice(), log, found);
+                    theirs(&head.conversation, head.last_message.as_slice(), found);
                 }
             }
             _ => {}
@@ -37,17 +49,57 @@ pub(super) fn check(history: &History, truth: &Truth<'_>, found: &mut Found<'_>)
     }
 }
 
-fn only_own_stays_are_shown(conversation: &str, log: &Log<'_>, found: &mut Found<'_>) {
-    for (seq, seen) in &log.shown {
-        for (observer, entry) in seen {
-            // The file is no reader.
-            if observer.at != u64::MAX && !log.sees(observer.user, entry) {
-                found.add(
-                    Check::C12,
-                    format!("{} saw {seq} of {conversation}, which is hidden from them", observer.user),
-                );
+/// When the entries of removals were known to be committed. For another second a former member may still be answered.
+struct Removals<'a>(BTreeMap<(&'a str, u64), Nanos>);
+
+impl<'a> Removals<'a> {
+    fn of(history: &'a History, truth: &Truth<'a>) -> Self {
+        let mut known: BTreeMap<(&str, u64), Nanos> = BTreeMap::new();
+        for (conversation, log) in &truth.logs {
+            for (seq, seen) in &log.shown {
+                if matches!(log.entry(*seq).map(|entry| &entry.body), Some(Body::Removed { .. })) {
+                    let first = seen.iter().map(|(observer, _)| observer.at).min().unwrap_or(Nanos::MAX);
+                    known.insert((*conversation, *seq), first);
+                }
             }
         }
+        for call in history.calls.iter().filter(|call| !call.action.is_log_write()) {
+            if let (Answer::Stored { seq, .. }, Some(acked)) = (&call.answer, call.ended)
+                && let Some(first) = known.get_mut(&(call.conversation.as_str(), *seq))
+            {
+                *first = acked.min(*first);
+            }
+        }
+        Self(known)
+    }
+
+    /// Whether the user may be shown the place at this time.
+    fn allow(&self, conversation: &str, log: &Log<'_>, user: &str, seq: u64, at: Nanos) -> bool {
+        let stays = log.stays.get(user).map_or(&[][..], Vec::as_slice);
+        let in_grace = || {
+            let last = stays.iter().rev().find(|stay| stay.from <= seq)?.to?;
+            self.0.get(&(conversation, last)).map(|known| at <= known.saturating_add(SECOND))
+        };
+        log.sees_seq(user, seq) || in_grace().unwrap_or(false)
+    }
+}
+
+fn entry_is_theirs(
+    user: &str,
+    entry: &Entry,
+    at: Nanos,
+    truth: &Truth<'_>,
+    removals: &Removals<'_>,
+    found: &mut Found<'_>,
+) {
+    let Some(log) = truth.logs.get(entry.conversation.as_str()) else { return };
+    if matches!(entry.body, Body::Hidden { .. }) {
+        return;
+    }
+    let allowed = |seq| removals.allow(&entry.conversation, log, user, seq, at);
+    if !allowed(entry.seq) || !allowed(place_of_target(entry)) {
+        let (seq, conversation) = (entry.seq, &entry.conversation);
+        found.add(Check::C12, format!("{user} saw {seq} of {conversation} at {at}, which is hidden from them"));
     }
 }
 
@@ -75,9 +127,11 @@ fn messages_are_theirs(
     conversation: &str,
     messages: &[MessageView],
     log: &Log<'_>,
+    removals: &Removals<'_>,
     found: &mut Found<'_>,
 ) {
-    for message in messages.iter().filter(|message| !log.sees_seq(&read.user, message.seq)) {
+    let allowed = |message: &&MessageView| removals.allow(conversation, log, &read.user, message.seq, read.begun);
+    for message in messages.iter().filter(|message| !allowed(message)) {
         let (user, seq, door) = (&read.user, message.seq, read.door);
         found.add(Check::C12, format!("{user} read message {seq} of {conversation} by {door:?}, hidden from them"));
     }

@@ -219,7 +219,7 @@ fn c2_a_mark_twice() {
         stored(history, 4, |entry| (entry.actor, entry.body) = ("bob".into(), body));
     });
     breaks(Check::C2, |history| {
-        stored(history, 4, |entry| (entry.actor, entry.request_id) = ("bob".into(), "r3".into()))
+        stored(history, 4, |entry| (entry.actor, entry.request_id) = ("bob".into(), "r3".into()));
     });
 }
 
