@@ -168,8 +168,8 @@ pub(crate) struct Overview {
     pub(crate) head: Head,
     /// The last message, deleted ones included.
     pub(crate) last_message: Option<MessageRecord>,
-    /// The user's read position, or zero.
-    pub(crate) position: Position,
+    /// The user's read position. `None`: the log says that the user is no member.
+    pub(crate) position: Option<Position>,
 }
 
 /// How moving a position ended.
@@ -189,6 +189,8 @@ pub(crate) enum PositionSet {
         /// The head.
         head: u64,
     },
+    /// The log says that the user is no member. Nothing was written.
+    NoMember,
 }
 
 /// Positions of one log.
@@ -255,7 +257,9 @@ pub(crate) trait Store: Send + Sync {
     /// What a user's list shows, in the order of the question.
     fn overviews(&self, user: UserId, conversation_ids: Vec<ConversationId>) -> BoxFuture<'_, Result<Vec<Overview>>>;
 
-    /// Moves a position forward to `seq`, unless it stands there or further.
+    /// Moves a position forward to `seq`, unless it stands there or further. In a log with a membership (a version above 0)
+    /// only joining and sending make a position, and leaving ends it: whoever has none is no member, whatever was known when
+    /// the call was let in.
     fn set_position(
         &self,
         conversation_id: ConversationId,

@@ -33,7 +33,7 @@ pub(super) async fn handle(
     }
     let overviews = app.store.overviews(user.clone(), readable.clone()).await?;
     let heads = readable.into_iter().zip(overviews).map(|(id, overview)| head(id, &user, overview));
-    Ok(BatchGetHeadsResponse { heads: heads.collect::<Result<_>>()? })
+    Ok(BatchGetHeadsResponse { heads: heads.filter_map(Result::transpose).collect::<Result<_>>()? })
 }
 
 /// Those of which the user is a member.
@@ -54,10 +54,12 @@ async fn readable(
     answers.into_iter().filter_map(Result::transpose).collect()
 }
 
-fn head(conversation_id: ConversationId, user: &UserId, overview: Overview) -> Result<Head> {
+/// `None`: the user was removed since the answer that let the call in.
+fn head(conversation_id: ConversationId, user: &UserId, overview: Overview) -> Result<Option<Head>> {
     let Overview { head, last_message, position } = overview;
+    let Some(position) = position else { return Ok(None) };
     let last_message = last_message.map(|record| convert::message(conversation_id, record)).transpose()?;
-    Ok(Head {
+    Ok(Some(Head {
         conversation_id: conversation_id.to_string(),
         head_seq: head.seq,
         message_no: head.message_no,
@@ -66,5 +68,5 @@ fn head(conversation_id: ConversationId, user: &UserId, overview: Overview) -> R
         unread_count: unread_count(head.message_no, position.read_message_no),
         as_of_seq: head.seq,
         head_time: head.time.map(viberchat_kit::clock::Timestamp::to_proto),
-    })
+    }))
 }

@@ -8,6 +8,8 @@ use super::read;
 use crate::app::App;
 use crate::convert;
 use crate::domain::position::unread_count;
+use crate::domain::rules::Refusal;
+use crate::error;
 use crate::store::PositionSet;
 
 pub(super) async fn handle(
@@ -21,6 +23,8 @@ pub(super) async fn handle(
         PositionSet::PastHead { head } => {
             Err(Error::invalid_argument("seq", format!("is past the head, which is {head}")))
         }
+        // Removed since the answer that let the call in.
+        PositionSet::NoMember => Err(error::refused_at_door(Refusal::NotMember)),
         PositionSet::Set { position, moved, head } => {
             if moved {
                 app.bus.publish(conversation_id, &[], std::slice::from_ref(&position));

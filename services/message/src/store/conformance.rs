@@ -366,9 +366,9 @@ pub(crate) async fn overviews_join_head_message_and_position(backend: &dyn Backe
     assert_eq!((overviews[0].head, overviews[0].last_message.as_ref()), (Head::default(), None));
     assert_eq!(overviews[1].head, log.head);
     assert_eq!(overviews[1].last_message.as_ref().unwrap().record.head.seq, 2);
-    assert_eq!(overviews[1].position.read_seq, 2);
+    assert_eq!(overviews[1].position.as_ref().map(|position| position.read_seq), Some(2));
     let of_bob = handle.overviews(user("bob"), vec![id(1)]).await.unwrap();
-    assert_eq!(of_bob[0].position, Position { user: user("bob"), read_seq: 0, read_message_no: 0 });
+    assert_eq!(of_bob[0].position, Some(Position { user: user("bob"), read_seq: 0, read_message_no: 0 }));
 }
 
 pub(crate) async fn positions_keep_their_maximum(backend: &dyn Backend) {
@@ -424,6 +424,19 @@ pub(crate) async fn who_is_gone_has_no_position(backend: &dyn Backend) {
     store(&handle, removal).await;
     let left = handle.positions(id(1), None, 9).await.unwrap().positions;
     assert_eq!(left.iter().map(|p| p.user.as_str()).collect::<Vec<_>>(), ["carol"]);
+    // A call that was let in before the removal comes too late.
+    assert_eq!(handle.set_position(id(1), user("bob"), 1).await.unwrap(), PositionSet::NoMember);
+    assert_eq!(handle.positions(id(1), None, 9).await.unwrap().positions.len(), 1);
+    let overviews = handle.overviews(user("bob"), vec![id(1)]).await.unwrap();
+    assert_eq!(overviews[0].position, None);
+    // Who comes back starts anew.
+    let mut joining = log.system("bob is back");
+    joining.positions = vec![Position { user: user("bob"), read_seq: 3, read_message_no: 1 }];
+    store(&handle, joining).await;
+    assert!(matches!(
+        handle.set_position(id(1), user("bob"), 2).await.unwrap(),
+        PositionSet::Set { moved: false, position: Position { read_seq: 3, .. }, .. }
+    ));
 }
 
 pub(crate) async fn an_unknown_log_is_empty(backend: &dyn Backend) {

@@ -18,7 +18,8 @@ pub(super) fn read(
                 0 => None,
                 seq => messages::one(connection, *conversation_id, seq)?,
             };
-            Ok(Overview { head, last_message, position: position::get(connection, *conversation_id, user)? })
+            let position = position::get(connection, &head, *conversation_id, user)?;
+            Ok(Overview { head, last_message, position })
         })
         .collect()
 }

@@ -4,6 +4,7 @@ use viberchat_kit::id::{ConversationId, UserId};
 
 use super::log::{head, head_at};
 use super::row::{self, signed};
+use crate::domain::head::Head;
 use crate::domain::position::Position;
 use crate::store::{PositionSet, PositionSlice};
 
@@ -64,24 +65,29 @@ pub(super) fn present(
     if seq > head.seq {
         return Ok(Some(PositionSet::PastHead { head: head.seq }));
     }
-    let position = get(connection, conversation_id, user)?;
+    let Some(position) = get(connection, &head, conversation_id, user)? else {
+        return Ok(Some(PositionSet::NoMember));
+    };
     if position.read_seq >= seq && !fault::mutant("position_backwards") {
         return Ok(Some(PositionSet::Set { position, moved: false, head }));
     }
     Ok(None)
 }
 
-/// The position of a user; zero if there is none.
+/// The position of a user. In a direct, which has no entries of joining, zero if there is none; in a group who has none is
+/// no member.
 pub(super) fn get(
     connection: &Connection,
+    head: &Head,
     conversation_id: ConversationId,
     user: &UserId,
-) -> rusqlite::Result<Position> {
+) -> rusqlite::Result<Option<Position>> {
     let mut statement = connection.prepare_cached(
         "SELECT user_id, read_seq, read_message_no FROM position WHERE conversation_id = ?1 AND user_id = ?2",
     )?;
     let found = statement.query_row(params![conversation_id.as_bytes(), user.as_str()], read).optional()?;
-    Ok(found.unwrap_or_else(|| Position { user: user.clone(), read_seq: 0, read_message_no: 0 }))
+    let is_group = head.conversation_version > 0;
+    Ok(found.or_else(|| (!is_group).then(|| Position { user: user.clone(), read_seq: 0, read_message_no: 0 })))
 }
 
 /// A page of positions by user id.
