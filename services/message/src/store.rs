@@ -249,6 +249,8 @@ pub(crate) enum PositionSet {
         /// The head.
         head: u64,
     },
+    /// The log says that the user is no member. Nothing was written.
+    NoMember,
 }
 
 /// Positions of one log.
@@ -347,7 +349,9 @@ pub(crate) trait Store: Send + Sync {
         conversations: Vec<(ConversationId, u64)>,
     ) -> BoxFuture<'_, Result<Vec<Overview>>>;
 
-    /// Moves a position forward, unless it stands there or further. What is read is delivered.
+    /// Moves a position forward, unless it stands there or further. What is read is delivered. In a log with a membership (a version above 0)
+    /// only joining and sending make a position, and leaving ends it: whoever has none is no member, whatever was known when
+    /// the call was let in.
     fn set_position(
         &self,
         conversation_id: ConversationId,

@@ -226,6 +226,12 @@ impl<'a> Log<'a> {
         })
     }
 
+    /// Where a write stands, as far as anybody saw its id.
+    pub(super) fn place_of(&self, write: &Call) -> Option<u64> {
+        let is_it = |actor: &str, request_id: &str| actor == write.user && request_id == write.request_id;
+        self.request_ids().find(|(_, actor, request_id)| is_it(actor, request_id)).map(|(seq, ..)| seq)
+    }
+
     fn index(&mut self) {
         let mut stays: BTreeMap<&'a str, Vec<Stay>> = BTreeMap::new();
         let seqs: BTreeSet<u64> = self.shown.keys().copied().collect();

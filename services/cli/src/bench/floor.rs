@@ -22,7 +22,7 @@ pub(crate) enum FloorKind {
     Blocking,
     /// Accepts connections and waits for bytes.
     Tcp,
-    /// Accepts WebSockets and waits for frames.
+    /// Accepts WebSockets, waits for frames and echoes them.
     WebSocket,
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use viberchat_proto::conversation::v1::GetOrCreateDirectConversationRequest;
+use viberchat_proto::gateway::v1::Heartbeat;
 
 use super::client::{ANSWER_TIMEOUT, Client, Incoming, Push, Reply, Request};
 use super::floor::BlockingFloor;
@@ -66,7 +67,10 @@ async fn round(
 ) -> anyhow::Result<()> {
     let count = if bench.plan.quick { 50 } else { 250 };
     let bytes = pair.frame_bytes()?;
+    // The floors block this thread, and the receiver never sends: both are to be heard of in time.
+    pair.heartbeat().await?;
     exchange_floor(count, pace, &mut measured.synced, || floor.synced_echo(&bytes))?;
+    pair.heartbeat().await?;
     let cpu = machine::cpu_time(server.pid);
     pair.exchange_all(count, pace, measured).await?;
     let cpu = machine::cpu_time(server.pid).zip(cpu).map(|(after, before)| after.saturating_sub(before));
@@ -145,6 +149,13 @@ impl Pair {
     /// The bytes that the next send puts on the wire, for the floor.
     fn frame_bytes(&self) -> anyhow::Result<Vec<u8>> {
         Ok(serde_json::to_vec(&order::message(&self.conversation, 0, self.sent, self.sent))?)
+    }
+
+    async fn heartbeat(&mut self) -> anyhow::Result<()> {
+        for client in [&mut self.sender, &mut self.receiver] {
+            client.call(Request::Heartbeat(Heartbeat {})).await?;
+        }
+        Ok(())
     }
 
     async fn exchange_all(&mut self, count: u32, pace: Pace, measured: &mut Measured) -> anyhow::Result<()> {

@@ -3,24 +3,19 @@
 //! The conversations are made first and the server is started again, so that memory which the making left behind does not
 //! hide what the sockets take.
 
+mod floor;
 mod idle;
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use futures::{StreamExt as _, TryStreamExt as _};
-use tokio::net::TcpStream;
-use tokio_websockets::ClientBuilder;
-
 use self::idle::Idle;
-use super::client::ANSWER_TIMEOUT;
-use super::floor::{FloorKind, FloorProcess};
 use super::machine::{self, KernelMemory};
 use super::report::{Better, Row, Workload};
 use super::sample::{Faults, Series};
 use super::seed::Seed;
 use super::server::{Deployment, Server};
 use super::{Bench, settled};
+use anyhow::Context as _;
 
 /// Conversations a user: as many directs as groups.
 const DIRECTS: usize = 10;
@@ -47,12 +42,15 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Workload> {
     server.stop().await?;
     let (mut figures, mut faults) = (Figures::default(), Faults::default());
     for run in 1..=bench.plan.runs {
-        figures.tcp.push(floor(bench, FloorKind::Tcp, sockets).await?);
+        figures.tcp.push(floor::tcp(bench, sockets).await?);
         let server = deployment.start().await?;
         let idle = measure(bench, &server, sockets, &mut figures).await?;
+        let heartbeat = idle.heartbeat();
         idle.check(DIRECTS + GROUPS, run, &mut faults).await?;
         server.stop().await?;
-        figures.web_socket.push(floor(bench, FloorKind::WebSocket, sockets).await?);
+        let floor = floor::web_socket(bench, sockets, heartbeat).await?;
+        figures.web_socket.push(floor.memory_kib);
+        floor.cpu_micros.into_iter().for_each(|micros| figures.echo.push(micros));
     }
     Ok(figures.workload(sockets, capped, faults))
 }
@@ -127,28 +125,6 @@ async fn measure(bench: &Bench, server: &Server, sockets: usize, figures: &mut F
     Ok(idle)
 }
 
-/// KiB that a bare connection takes in a process that only accepts and waits.
-async fn floor(bench: &Bench, kind: FloorKind, sockets: usize) -> anyhow::Result<f64> {
-    let process = FloorProcess::start(kind, bench.folder(), &bench.pinning)?;
-    let resident = || machine::resident_bytes(process.pid()).context("the floor's memory is not readable");
-    let before = settled(resident).await?;
-    let address = process.address;
-    let connect = async |_| -> anyhow::Result<_> {
-        let stream = TcpStream::connect(address).await?;
-        if kind == FloorKind::Tcp {
-            return Ok((Some(stream), None));
-        }
-        let builder = ClientBuilder::new().uri(&format!("ws://{address}/"))?;
-        Ok((None, Some(builder.connect_on(stream).await?.0)))
-    };
-    let connecting = futures::stream::iter(0..sockets).map(connect).buffer_unordered(HANDSHAKES).try_collect();
-    let connections: Vec<_> =
-        tokio::time::timeout(ANSWER_TIMEOUT * 5, connecting).await.context("no floor in time")??;
-    let grown = settled(resident).await?.saturating_sub(before);
-    drop(connections);
-    Ok(grown as f64 / sockets as f64 / 1024.0)
-}
-
 /// Each figure over the runs.
 #[derive(Default)]
 struct Figures {
@@ -161,6 +137,8 @@ struct Figures {
     slab: Series,
     tcp: Series,
     web_socket: Series,
+    /// CPU of the floor.
+    echo: Series,
 }
 
 impl Figures {
@@ -173,7 +151,11 @@ impl Figures {
                 ratio,
             ),
             Row::new("memory a further socket", "KiB").result(self.further),
-            Row::new("CPU a socket and second", "µs").result(self.cpu).target(Better::Lower, 1.5, None),
+            Row::new("CPU a socket and second", "µs").result(self.cpu).floor("an echo a heartbeat", self.echo).target(
+                Better::Lower,
+                1.5,
+                None,
+            ),
             Row::new("all connected and ready", "s").result(self.connected),
             Row::new("kernel: TCP buffers, both ends", "KiB").result(self.buffers),
             Row::new("kernel: slab, both ends", "KiB").result(self.slab),

@@ -10,6 +10,7 @@ use crate::convert;
 use crate::domain::content::DELIVERED_MEMBERS_MAX;
 use crate::domain::membership::ConversationKind;
 use crate::domain::position::Mark;
+use crate::domain::rules::Refusal;
 use crate::error;
 use crate::store::PositionSet;
 
@@ -26,6 +27,8 @@ pub(super) async fn handle(
     match app.store.set_position(conversation_id, user, mark).await? {
         PositionSet::Set { head, .. } if request.seq > head.seq => Err(error::past_head("seq", head.seq)),
         PositionSet::PastHead { head } => Err(error::past_head("seq", head)),
+        // Removed since the answer that let the call in.
+        PositionSet::NoMember => Err(error::refused_at_door(Refusal::NotMember)),
         PositionSet::Set { position, moved, .. } => {
             if moved {
                 app.bus.publish(conversation_id, &[], std::slice::from_ref(&position));

@@ -8,6 +8,7 @@ use super::read;
 use crate::app::App;
 use crate::convert;
 use crate::domain::position::{Mark, unread_count};
+use crate::domain::rules::Refusal;
 use crate::error;
 use crate::store::PositionSet;
 
@@ -20,6 +21,8 @@ pub(super) async fn handle(
     let (user, standing) = read::reader(app, context, conversation_id).await?;
     match app.store.set_position(conversation_id, user.clone(), Mark::Read(request.seq)).await? {
         PositionSet::PastHead { head } => Err(error::past_head("seq", head)),
+        // Removed since the answer that let the call in.
+        PositionSet::NoMember => Err(error::refused_at_door(Refusal::NotMember)),
         PositionSet::Set { position, moved, head } => {
             if moved {
                 app.bus.publish(conversation_id, &[], std::slice::from_ref(&position));

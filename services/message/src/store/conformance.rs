@@ -478,6 +478,19 @@ pub(crate) async fn who_is_gone_has_no_position(backend: &dyn Backend) {
     store(&handle, removal).await;
     let left = handle.positions(id(1), None, 9).await.unwrap().positions;
     assert_eq!(left.iter().map(|p| p.user.as_str()).collect::<Vec<_>>(), ["carol"]);
+    // A call that was let in before the removal comes too late.
+    for mark in [Mark::Read(1), Mark::Delivered(1)] {
+        assert_eq!(handle.set_position(id(1), user("bob"), mark).await.unwrap(), PositionSet::NoMember);
+    }
+    assert_eq!(handle.positions(id(1), None, 9).await.unwrap().positions.len(), 1);
+    // Who comes back starts anew.
+    let mut joining = log.system("bob is back");
+    joining.positions = vec![Position::read(user("bob"), 3, 1)];
+    store(&handle, joining).await;
+    assert!(matches!(
+        handle.set_position(id(1), user("bob"), Mark::Read(2)).await.unwrap(),
+        PositionSet::Set { moved: false, position: Position { read_seq: 3, .. }, .. }
+    ));
 }
 
 pub(crate) async fn delivered_positions_keep_their_maximum_and_follow_reading(backend: &dyn Backend) {
@@ -597,7 +610,9 @@ pub(crate) async fn overviews_count_from_the_place_that_is_asked_for(backend: &d
     let mut log = Writer::new(id(1));
     for n in 0..4 {
         store(&handle, log.message("alice", &format!("m{n}"), "text")).await;
-        store(&handle, log.system("change")).await;
+        let mut change = log.system("change");
+        change.positions = vec![Position::read(user("bob"), 0, 0)];
+        store(&handle, change).await;
     }
     handle.set_position(id(1), user("bob"), Mark::Read(3)).await.unwrap();
     for (asked, passed) in [(0, 2), (2, 2), (3, 2), (4, 2), (5, 3), (8, 4), (900, 4)] {

@@ -186,7 +186,9 @@ fn pipelines_keep_their_order(history: &History, truth: &Truth<'_>, found: &mut 
             }
             Answer::NotAttempted(_) | Answer::Unknown(_) => {
                 let ended = call.ended.unwrap_or(Nanos::MAX);
-                let call = Failed { ended, stored: write.seq, request_id: &call.request_id };
+                // Stored after all, though nobody was told: the log knows.
+                let stored = write.seq.or_else(|| truth.logs.get(call.conversation.as_str())?.place_of(call));
+                let call = Failed { ended, stored, request_id: &call.request_id };
                 failed.entry(pipeline).or_default().push(call);
             }
             _ => {}

@@ -122,6 +122,15 @@ fn an_unknown_write_may_be_there_once() {
 }
 
 #[test]
+fn a_lost_ack_leaves_the_order_of_a_pipeline() {
+    let mut history = good();
+    for call in &mut history.calls[2..4] {
+        (call.answer, call.ended) = (Answer::Unknown("the session ended".into()), Some(at(40)));
+    }
+    assert_eq!(check(&history).broken(), BTreeSet::new());
+}
+
+#[test]
 fn c4_two_entries_at_one_place() {
     breaks(Check::C4, |history| {
         history.sessions[0].pushes.push(pushed(at(10), Push::Entry(entry(9))));

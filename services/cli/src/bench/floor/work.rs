@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use futures::StreamExt as _;
+use futures::{SinkExt as _, StreamExt as _};
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinSet;
 
@@ -34,7 +34,12 @@ pub(crate) fn serve(kind: FloorKind, folder: &Path) -> anyhow::Result<()> {
         }),
         FloorKind::WebSocket => serve_idle(listener, |stream| async move {
             let Ok((_, mut socket)) = tokio_websockets::ServerBuilder::new().accept(stream).await else { return };
-            while let Some(Ok(_)) = socket.next().await {}
+            while let Some(Ok(frame)) = socket.next().await {
+                // What a heartbeat is answered with, at the least.
+                if frame.is_text() && socket.send(frame).await.is_err() {
+                    return;
+                }
+            }
         }),
     }
 }

@@ -80,7 +80,12 @@ pub(super) fn present(
     if mark.seq() > head.seq {
         return Ok(Some(PositionSet::PastHead { head: head.seq }));
     }
-    let position = get(connection, conversation_id, user)?;
+    let position = match find(connection, conversation_id, user)? {
+        Some(position) => position,
+        // Of a group each member has one, from the entry of joining on.
+        None if head.conversation_version > 0 => return Ok(Some(PositionSet::NoMember)),
+        None => Position::read(user.clone(), 0, 0),
+    };
     let backwards = match mark {
         Mark::Read(_) => fault::mutant("position_backwards"),
         Mark::Delivered(_) => fault::mutant("delivered_backwards"),
@@ -97,11 +102,15 @@ pub(super) fn get(
     conversation_id: ConversationId,
     user: &UserId,
 ) -> rusqlite::Result<Position> {
+    let found = find(connection, conversation_id, user)?;
+    Ok(found.unwrap_or_else(|| Position::read(user.clone(), 0, 0)))
+}
+
+fn find(connection: &Connection, conversation_id: ConversationId, user: &UserId) -> rusqlite::Result<Option<Position>> {
     let mut statement = connection.prepare_cached(
         "SELECT user_id, read_seq, read_message_no, delivered_seq FROM position WHERE conversation_id = ?1 AND user_id = ?2",
     )?;
-    let found = statement.query_row(params![conversation_id.as_bytes(), user.as_str()], read).optional()?;
-    Ok(found.unwrap_or_else(|| Position::read(user.clone(), 0, 0)))
+    statement.query_row(params![conversation_id.as_bytes(), user.as_str()], read).optional()
 }
 
 /// A page of positions by user id.
