@@ -3,14 +3,15 @@
 //! It starts the server as a child process of this executable, speaks the real protocols to it over loopback, and stops by
 //! itself. Server and floors run on one core, the load on another.
 //!
-//! Map: `w1`, `w3`, `w5`, `inbox` are the workloads; `server` and `seed` what is measured and what it holds; `client` a
-//! session; `floor` the floors; `order` checks what came; `sample` histograms and series; `report` the table and the verdicts;
+//! Map: `w1`, `w3` to `w7`, `w9`, `inbox` are the workloads; `server` and `seed` what is measured and what it holds; `client` a
+//! session, `crowd` many that only listen, `speaker` one that sends to them; `floor` the floors; `order` checks what came; `sample` histograms and series; `report` the table and the verdicts;
 //! `machine` what the figures were taken on.
 //!
 //! Invariants: latency counts from the intended time of a send; a run that lost an entry or got one out of its place has no
 //! figure; every wait has an end; only processes that it started are ended.
 
 mod client;
+mod crowd;
 mod floor;
 mod inbox;
 mod machine;
@@ -19,8 +20,10 @@ mod report;
 mod sample;
 mod seed;
 mod server;
+mod speaker;
 mod w1;
 mod w3;
+mod w4;
 mod w5;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +38,9 @@ use self::report::Report;
 
 /// No bench takes longer.
 const BENCH_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// Files that a process needs besides its sockets.
+const SPARE_FILES: u64 = 200;
 
 /// What is measured, and how thoroughly.
 #[derive(Clone, Debug, clap::Args)]
@@ -71,6 +77,8 @@ enum Name {
     W1,
     /// One conversation, 16 senders: throughput
     W3,
+    /// A group on sockets: fan-out
+    W4,
     /// Idle sockets: memory and CPU
     W5,
     /// A user with 10,000 conversations
@@ -78,7 +86,7 @@ enum Name {
 }
 
 impl Name {
-    const ALL: [Self; 4] = [Self::W1, Self::W3, Self::W5, Self::Inbox];
+    const ALL: [Self; 5] = [Self::W1, Self::W3, Self::W4, Self::W5, Self::Inbox];
 }
 
 /// What every workload needs.
@@ -99,6 +107,17 @@ struct Plan {
 impl Bench {
     fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// As many sockets as wanted, or as this process may open.
+    fn sockets(&self, wanted: usize) -> (usize, Option<String>) {
+        let free = self.machine.open_files_max.map_or(u64::MAX, |files| files.saturating_sub(SPARE_FILES));
+        match usize::try_from(free) {
+            Ok(free) if free < wanted => {
+                (free, Some(format!("capped at {free} sockets by ulimit -n ({wanted} asked for)")))
+            }
+            _ => (wanted, None),
+        }
     }
 }
 
@@ -152,6 +171,7 @@ async fn measure(bench: Bench, only: &[Name]) -> Report {
         let measured = match name {
             Name::W1 => w1::run(&bench).await,
             Name::W3 => w3::run(&bench).await.map(|workload| vec![workload]),
+            Name::W4 => w4::run(&bench).await.map(|workload| vec![workload]),
             Name::W5 => w5::run(&bench).await.map(|workload| vec![workload]),
             Name::Inbox => inbox::run(&bench).await.map(|workload| vec![workload]),
         };
