@@ -2,13 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt lint proto mutants engines bench gen clean
+.PHONY: help run test check fmt lint proto mutants engines bench bench-assert gen clean
 
 CARGO ?= cargo
 BUF := $(firstword $(wildcard tests/browser/node_modules/.bin/buf) $(shell command -v buf))
 
 help: ## show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: ## everything in one process on embedded storage, with the web client and people to talk to
 	$(CARGO) run --locked -p viberchat-cli -- dev
@@ -41,6 +41,9 @@ engines: ## install what the tests can use: Chromium, Node.js, buf
 
 bench: ## latency, throughput and memory, each beside its floor
 	$(CARGO) run --locked --release -p viberchat-cli -- bench
+
+bench-assert: ## the same, and fail when a figure is too far from its target
+	$(CARGO) run --locked --release -p viberchat-cli -- bench --assert --json target/bench.json
 
 gen: ## write the generated schemas anew
 	VIBERCHAT_GENERATE=1 $(CARGO) test --locked --workspace generated

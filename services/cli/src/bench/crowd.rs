@@ -126,7 +126,9 @@ impl Crowd {
         let both = futures::future::try_join(reading, send(&delivered));
         match tokio::time::timeout(DELIVERY_TIMEOUT, both).await {
             Ok(both) => Ok(both?.1),
-            Err(_) => bail!("{} of {} deliveries never came", self.missing(members, last), members as u64 * (last - head)),
+            Err(_) => {
+                bail!("{} of {} deliveries never came", self.missing(members, last), members as u64 * (last - head))
+            }
         }
     }
 

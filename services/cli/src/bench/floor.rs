@@ -29,6 +29,7 @@ pub(crate) enum FloorKind {
     FanOut,
 }
 
+pub(crate) use pages::place as page_place;
 pub(crate) use work::serve;
 
 /// What a blocking child is asked for; the first byte of a request.

@@ -133,8 +133,7 @@ mod tests {
         use viberchat_proto::gateway::v1 as gateway;
         let pushed = |entry| {
             let push = gateway::Push { kind: Some(gateway::push::Kind::Entry(entry)) };
-            let frame =
-                gateway::ServerFrame { id: 0, kind: Some(gateway::server_frame::Kind::Push(push)) };
+            let frame = gateway::ServerFrame { id: 0, kind: Some(gateway::server_frame::Kind::Push(push)) };
             serde_json::to_string(&frame).unwrap()
         };
         let entry = LogEntry { conversation_id: "c".into(), actor_user_id: "\"seq\":\"1".into(), ..entry(70, 3, 12) };

@@ -54,12 +54,7 @@ impl Deployment {
     }
 
     /// The same, with more settings of the gateway, one a line.
-    pub(crate) fn create_with(
-        program: &Path,
-        folder: &Path,
-        pinning: &Pinning,
-        gateway: &str,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn create_with(program: &Path, folder: &Path, pinning: &Pinning, gateway: &str) -> anyhow::Result<Self> {
         fs::create_dir_all(folder)?;
         let keys = Keys::generate(&SystemEntropy);
         let config = format!(

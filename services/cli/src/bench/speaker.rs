@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
+use viberchat_proto::gateway::v1::Heartbeat;
+
 use super::client::{ANSWER_TIMEOUT, Client, Incoming, Reply, Request};
 use super::crowd::Delivered;
 use super::order;
@@ -29,6 +31,20 @@ impl Speaker {
         let mut client = Client::connect(server.http, &group.owner, &server.token(&group.owner)?, false).await?;
         client.ready().await?;
         Ok(Self { client, group, next_number: 0, unacked: 0 })
+    }
+
+    pub(crate) fn conversation(&self) -> &str {
+        &self.group.conversation
+    }
+
+    /// The group with the head that it has now.
+    pub(crate) fn into_group(self) -> Group {
+        self.group
+    }
+
+    pub(crate) async fn heartbeat(&mut self) -> anyhow::Result<()> {
+        self.client.call(Request::Heartbeat(Heartbeat {})).await?;
+        Ok(())
     }
 
     /// The head now and after `count` more messages.
@@ -120,7 +136,9 @@ impl Speaker {
 
     async fn drain(&mut self) -> anyhow::Result<()> {
         while self.unacked > 0 {
-            tokio::time::timeout(ANSWER_TIMEOUT, self.acked()).await.context("a message was not acknowledged in time")??;
+            tokio::time::timeout(ANSWER_TIMEOUT, self.acked())
+                .await
+                .context("a message was not acknowledged in time")??;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 mod floor;
 
 use self::floor::FanOutFloor;
+use super::Bench;
 use super::crowd::Crowd;
 use super::machine;
 use super::report::{Better, Row, Workload};
@@ -11,7 +12,6 @@ use super::sample::{Faults, Latencies, Series};
 use super::seed::Seed;
 use super::server::{Deployment, Server};
 use super::speaker::Speaker;
-use super::Bench;
 
 /// A size of the group, with what the table says of it.
 struct Size {
@@ -118,7 +118,9 @@ impl Stage {
         let cpu = machine::cpu_time(server.pid).zip(cpu).map(|(after, before)| after.saturating_sub(before));
         let count = (messages * members as u64) as f64;
         self.figures.burst_rate.push(count / start.elapsed().as_secs_f64() / 1e6);
-        cpu.filter(|cpu| !cpu.is_zero()).into_iter().for_each(|cpu| self.figures.burst.push(count / cpu.as_secs_f64() / 1e6));
+        cpu.filter(|cpu| !cpu.is_zero())
+            .into_iter()
+            .for_each(|cpu| self.figures.burst.push(count / cpu.as_secs_f64() / 1e6));
 
         let mut floor = FanOutFloor::connect(bench, members, frame_bytes).await?;
         self.figures.floor_spread.push(floor.one_by_one(10).await?.percentile_ms(50.0));

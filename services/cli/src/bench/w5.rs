@@ -33,7 +33,7 @@ pub(crate) fn user(index: usize) -> String {
 }
 
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Workload> {
-    let (sockets, capped) = bench.sockets(bench.plan.sockets);
+    let (sockets, capped) = bench.sockets(bench.plan.sockets.unwrap_or(if bench.plan.quick { 500 } else { 5_000 }));
     let deployment = Deployment::create(&bench.program, &bench.folder().join("w5"), &bench.pinning)?;
     let server = deployment.start().await?;
     fill(&server, sockets).await.context("the conversations could not be made")?;
