@@ -20,6 +20,9 @@ use super::server::Server;
 /// Calls under way at once: enough that one sync serves many.
 const CALLS: usize = 64;
 
+/// Of a call that the server cannot answer now, and the time between two.
+const TRIES: u32 = 20;
+const BACKOFF: Duration = Duration::from_millis(250);
 /// Members that one call may name.
 const CALL_MEMBERS_MAX: usize = 200;
 
@@ -72,8 +75,7 @@ impl Seed {
             ..CreateGroupConversationRequest::default()
         };
         let mut client = self.conversations.clone();
-        let request = on_behalf_of(tonic::Request::new(request), &owner_id);
-        let created = in_time(client.create_group_conversation(request)).await?;
+        let created = ask(&owner_id, request, async |request| client.create_group_conversation(request).await).await?;
         let conversation = created.conversation.context("a group has a conversation")?.conversation_id;
         for (index, part) in parts.enumerate() {
             let request = AddMembersRequest {
@@ -81,7 +83,7 @@ impl Seed {
                 user_ids: part.to_vec(),
                 request_id: format!("{name}-{index}"),
             };
-            in_time(client.add_members(on_behalf_of(tonic::Request::new(request), &owner_id))).await?;
+            ask(&owner_id, request, async |request| client.add_members(request).await).await?;
         }
         let head = self.settled_head(&conversation, &owner_id, members.len().div_ceil(CALL_MEMBERS_MAX) as u64).await?;
         Ok(Group { conversation, owner: owner.to_owned(), head })
@@ -92,7 +94,7 @@ impl Seed {
         let mut client = self.messages.clone();
         for _ in 0..200 {
             let request = BatchGetHeadsRequest { conversation_ids: vec![conversation.to_owned()] };
-            let heads = in_time(client.batch_get_heads(on_behalf_of(tonic::Request::new(request), owner))).await?;
+            let heads = ask(owner, request, async |request| client.batch_get_heads(request).await).await?;
             if let Some(head) = heads.heads.first().filter(|head| head.head_seq >= entries) {
                 return Ok(head.head_seq);
             }
@@ -109,10 +111,9 @@ impl Seed {
     ) -> anyhow::Result<u64> {
         let owner = UserId::parse(&group.owner)?;
         let calls = requests.map(|request| {
-            let mut client = self.messages.clone();
-            let request = on_behalf_of(tonic::Request::new(request), &owner);
+            let (mut client, owner) = (self.messages.clone(), &owner);
             async move {
-                let sent = in_time(client.send_message(request)).await?;
+                let sent = ask(owner, request, async |request| client.send_message(request).await).await?;
                 anyhow::Ok(sent.message.context("an ack has a message")?.seq)
             }
         });
@@ -122,13 +123,14 @@ impl Seed {
 
     async fn direct(&self, user: String, peer: String) -> anyhow::Result<()> {
         let request = GetOrCreateDirectConversationRequest { peer_user_id: peer.clone() };
-        let request = on_behalf_of(tonic::Request::new(request), &UserId::parse(&user)?);
+        let (user, peer) = (UserId::parse(&user)?, UserId::parse(&peer)?);
         let mut client = self.conversations.clone();
-        let direct = in_time(client.get_or_create_direct_conversation(request)).await?;
+        let direct =
+            ask(&user, request, async |request| client.get_or_create_direct_conversation(request).await).await?;
         let conversation = direct.conversation.context("a direct has a conversation")?.conversation_id;
-        let request = tonic::Request::new(order::message(&conversation, 0, 0, 0));
+        let request = order::message(&conversation, 0, 0, 0);
         let mut client = self.messages.clone();
-        in_time(client.send_message(on_behalf_of(request, &UserId::parse(&peer)?))).await?;
+        ask(&peer, request, async |request| client.send_message(request).await).await?;
         Ok(())
     }
 
@@ -141,14 +143,28 @@ impl Seed {
             ..CreateGroupConversationRequest::default()
         };
         let mut client = self.conversations.clone();
-        let request = on_behalf_of(tonic::Request::new(request), &owner);
-        let created = in_time(client.create_group_conversation(request)).await?;
+        let created = ask(&owner, request, async |request| client.create_group_conversation(request).await).await?;
         let conversation = created.conversation.context("a group has a conversation")?.conversation_id;
         Ok(Group { conversation, owner: owner.as_str().to_owned(), head: created.seq })
     }
 }
 
-async fn in_time<T>(call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>) -> anyhow::Result<T> {
-    let answer = tokio::time::timeout(ANSWER_TIMEOUT, call).await.context("no answer in time")?;
-    Ok(answer.map_err(|status| anyhow::anyhow!("{:?}: {}", status.code(), status.message()))?.into_inner())
+/// Calls as a user, and again when the server cannot answer now: what is filled in is not what is measured, and each call
+/// has an id of its own, so that it counts once.
+async fn ask<Q: Clone, A>(
+    user: &UserId,
+    request: Q,
+    mut call: impl AsyncFnMut(tonic::Request<Q>) -> Result<tonic::Response<A>, tonic::Status>,
+) -> anyhow::Result<A> {
+    let mut tries = 1;
+    loop {
+        let request = on_behalf_of(tonic::Request::new(request.clone()), user);
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, call(request)).await.context("no answer in time")?;
+        match answer {
+            Ok(answer) => return Ok(answer.into_inner()),
+            Err(status) if status.code() == tonic::Code::Unavailable && tries < TRIES => tries += 1,
+            Err(status) => anyhow::bail!("{:?}: {}", status.code(), status.message()),
+        }
+        tokio::time::sleep(BACKOFF).await;
+    }
 }

@@ -1,6 +1,7 @@
 //! W7: pages of history over gRPC: the newest one, which the service keeps in memory; random ones all over the log, which
 //! the store reads; and one page that all 1,000 members want at the same moment.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -57,7 +58,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Workload> {
         figures.floor.push(floor.sqlite_pages(phase / 3, messages)?);
     }
     server.stop().await?;
-    Ok(figures.workload(members, messages))
+    Ok(figures.workload(members, messages, readers.faults.into_inner()))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +72,7 @@ struct Readers {
     clients: Vec<MessageServiceClient<Channel>>,
     users: Vec<UserId>,
     conversation: String,
+    faults: RefCell<Faults>,
     /// Of the last message, which none is missing before.
     head: u64,
     messages: u32,
@@ -88,7 +90,7 @@ impl Readers {
         let channels = (0..CHANNELS).map(|_| server.grpc()).collect::<Result<Vec<_>, _>>()?;
         let clients = channels.into_iter().map(MessageServiceClient::new).collect();
         let users = users.iter().map(|user| UserId::parse(user)).collect::<Result<_, _>>()?;
-        Ok(Self { clients, users, conversation: conversation.to_owned(), head, messages })
+        Ok(Self { clients, users, conversation: conversation.to_owned(), faults: RefCell::default(), head, messages })
     }
 
     /// Pages for some time, `calls` at once.
@@ -127,14 +129,14 @@ impl Readers {
         let pages = futures::stream::iter(turns).map(|(turn, before)| self.page(turn, before)).buffer_unordered(calls);
         let (count, latencies) = pages
             .try_fold((0_u64, Latencies::new()), |(count, mut latencies), latency| {
-                latencies.record(latency);
-                std::future::ready(Ok((count + 1, latencies)))
+                latency.into_iter().for_each(|latency| latencies.record(latency));
+                std::future::ready(Ok((count + u64::from(latency.is_some()), latencies)))
             })
             .await?;
         let time = start.elapsed();
         let cpu = machine::cpu_time(server.pid).zip(cpu).map(|(after, before)| after.saturating_sub(before));
         Ok(Read {
-            pages_a_second: count as f64 / time.as_secs_f64(),
+            pages_a_second: count.max(1) as f64 / time.as_secs_f64(),
             latencies,
             cpu_micros: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / count.max(1) as f64),
         })
@@ -147,8 +149,8 @@ impl Readers {
         }
     }
 
-    /// One page, which has to be whole and in its place.
-    async fn page(&self, turn: u32, before: Option<u64>) -> anyhow::Result<Duration> {
+    /// One page, which has to be whole and in its place. `None`: it was refused, which is counted.
+    async fn page(&self, turn: u32, before: Option<u64>) -> anyhow::Result<Option<Duration>> {
         let request = ListMessagesRequest {
             conversation_id: self.conversation.clone(),
             page_size: PAGE,
@@ -160,8 +162,14 @@ impl Readers {
         let mut client = self.clients[index % self.clients.len()].clone();
         let start = Instant::now();
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, client.list_messages(request)).await;
-        let page = answer.context("no page in time")??.into_inner();
         let latency = start.elapsed();
+        let page = match answer.context("no page in time")? {
+            Ok(page) => page.into_inner(),
+            Err(status) => {
+                self.faults.borrow_mut().refuse(&format!("{:?}", status.code()));
+                return Ok(None);
+            }
+        };
         let last = before.map_or(self.head, |before| before - 1);
         let seqs = page.messages.iter().map(|message| message.seq);
         anyhow::ensure!(
@@ -169,7 +177,7 @@ impl Readers {
             "the page before {before:?} has {} messages or is not in its place",
             page.messages.len()
         );
-        Ok(latency)
+        Ok(Some(latency))
     }
 }
 
@@ -200,7 +208,7 @@ struct Figures {
 }
 
 impl Figures {
-    fn workload(self, members: usize, messages: u32) -> Workload {
+    fn workload(self, members: usize, messages: u32, faults: Faults) -> Workload {
         const STORE: &str = "the bare statement";
         let Self { newest, deep, herd, floor } = self;
         let half = floor.median().unwrap_or_default() * UNCACHED_PART;
@@ -226,6 +234,6 @@ impl Figures {
         let what = format!("{messages} messages, pages of {PAGE} over gRPC, {members} members, {CALLS} calls at once");
         // A page that is not whole ends the run.
         let notes = vec!["each page was checked: whole, and in its place".to_owned()];
-        Workload { id: "W7", what, rows, faults: Faults::default(), notes }
+        Workload { id: "W7", what, rows, faults, notes }
     }
 }
