@@ -89,7 +89,7 @@ impl Readers {
     fn open(server: &Server, conversation: &str, head: u64, messages: u32, users: &[String]) -> anyhow::Result<Self> {
         let channels = (0..CHANNELS).map(|_| server.grpc()).collect::<Result<Vec<_>, _>>()?;
         let clients = channels.into_iter().map(MessageServiceClient::new).collect();
-        let users = users.iter().map(|user| UserId::parse(user)).collect::<Result<_, _>>()?;
+        let users = users.iter().map(UserId::parse).collect::<Result<_, _>>()?;
         Ok(Self { clients, users, conversation: conversation.to_owned(), faults: RefCell::default(), head, messages })
     }
 
