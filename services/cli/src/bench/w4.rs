@@ -47,6 +47,13 @@ const SIZES: [Size; 3] = [
     },
 ];
 
+impl Size {
+    /// All but the owner, who sends.
+    fn listeners(&self) -> usize {
+        self.members - 1
+    }
+}
+
 /// Of the table, relative to the floor.
 const SPREAD_RATIO: f64 = 1.2;
 const OWNER: &str = "w4-owner";
@@ -61,11 +68,11 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Workload> {
     let sizes = || SIZES.iter().filter(|size| size.members <= sockets);
     let deployment = Deployment::create(&bench.program, &bench.folder().join("w4"), &bench.pinning)?;
     let server = deployment.start().await?;
-    let users: Vec<_> = (0..sizes().map(|size| size.members).max().unwrap_or(0)).map(user).collect();
+    let users: Vec<_> = (0..sizes().map(Size::listeners).max().unwrap_or(0)).map(user).collect();
     let mut stages = Vec::new();
     for size in sizes() {
         let name = format!("w4-{}", size.members);
-        let group = Seed::of(&server)?.large_group(&name, OWNER, &users[..size.members]).await?;
+        let group = Seed::of(&server)?.large_group(&name, OWNER, &users[..size.listeners()]).await?;
         let speaker = Speaker::connect(&server, group).await?;
         stages.push(Stage { size, speaker, figures: Figures::default() });
     }
@@ -99,7 +106,7 @@ struct Figures {
 
 impl Stage {
     async fn measure(&mut self, bench: &Bench, server: &Server, crowd: &mut Crowd) -> anyhow::Result<()> {
-        let members = self.size.members;
+        let members = self.size.listeners();
         let (messages, deliveries) = if bench.plan.quick { (10, 100_000) } else { (30, 1_000_000) };
         crowd.heartbeat().await?;
         let (mut spreads, range, speaker) = (Latencies::new(), self.speaker.range(messages), &mut self.speaker);
