@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt fmt-check lint proto proto-release mutants engines bench gen clean
+.PHONY: help run test check fmt fmt-check lint proto proto-release mutants engines bench bench-assert gen clean
 
 CARGO ?= cargo
 BUF := $(firstword $(wildcard tests/browser/node_modules/.bin/buf) $(shell command -v buf))
@@ -45,6 +45,9 @@ engines: ## install what the tests can use: Chromium, Node.js, buf
 
 bench: ## latency, throughput and memory, each beside its floor
 	$(CARGO) run --locked --release -p viberchat-cli -- bench
+
+bench-assert: ## the same, and fail when a figure is too far from its target
+	$(CARGO) run --locked --release -p viberchat-cli -- bench --assert --json target/bench.json
 
 gen: ## write the generated schemas and the reference in docs anew
 	VIBERCHAT_GENERATE=1 $(CARGO) test --locked --workspace generated

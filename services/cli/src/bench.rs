@@ -3,14 +3,17 @@
 //! It starts the server as a child process of this executable, speaks the real protocols to it over loopback, and stops by
 //! itself. Server and floors run on one core, the load on another.
 //!
-//! Map: `w1`, `w3`, `w5`, `inbox` are the workloads; `server` and `seed` what is measured and what it holds; `client` a
-//! session; `floor` the floors; `order` checks what came; `sample` histograms and series; `report` the table and the verdicts;
+//! Map: `w1`, `w3` to `w7`, `w9`, `inbox` are the workloads; `server` and `seed` what is measured and what it holds; `client` a
+//! session, `crowd` many that only listen, `speaker` one that sends to them; `floor` the floors; `order` checks what came; `sample` histograms and series; `report` the table and the verdicts, `assertion` the rule
+//! that fails a run;
 //! `machine` what the figures were taken on.
 //!
 //! Invariants: latency counts from the intended time of a send; a run that lost an entry or got one out of its place has no
 //! figure; every wait has an end; only processes that it started are ended.
 
+mod assertion;
 mod client;
+mod crowd;
 mod floor;
 mod inbox;
 mod machine;
@@ -19,9 +22,14 @@ mod report;
 mod sample;
 mod seed;
 mod server;
+mod speaker;
 mod w1;
 mod w3;
+mod w4;
 mod w5;
+mod w6;
+mod w7;
+mod w9;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -36,6 +44,9 @@ use self::report::Report;
 /// No bench takes longer.
 const BENCH_TIMEOUT: Duration = Duration::from_secs(3_600);
 
+/// Files that a process needs besides its sockets.
+const SPARE_FILES: u64 = 200;
+
 /// What is measured, and how thoroughly.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
@@ -48,9 +59,12 @@ pub(crate) struct Args {
     /// Two short runs and 500 sockets: whether it works, not how well
     #[arg(long)]
     quick: bool,
-    /// Idle sockets of w5 [default: 5000, or 500 with --quick]
+    /// Idle sockets of w5 and of w6's storm [default: 5000 and 10000, or 500 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u32).range(20..=100_000))]
     sockets: Option<u32>,
+    /// Fail when a figure is too far from its target, relative to the floors of this run and of the reference machine
+    #[arg(long)]
+    assert: bool,
     /// Write the figures as JSON, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -71,14 +85,22 @@ enum Name {
     W1,
     /// One conversation, 16 senders: throughput
     W3,
+    /// A group on sockets: fan-out
+    W4,
     /// Idle sockets: memory and CPU
     W5,
+    /// Everybody connects, and again after a crash
+    W6,
+    /// Pages of history
+    W7,
+    /// Members who stop reading
+    W9,
     /// A user with 10,000 conversations
     Inbox,
 }
 
 impl Name {
-    const ALL: [Self; 4] = [Self::W1, Self::W3, Self::W5, Self::Inbox];
+    const ALL: [Self; 8] = [Self::W1, Self::W3, Self::W4, Self::W5, Self::W6, Self::W7, Self::W9, Self::Inbox];
 }
 
 /// What every workload needs.
@@ -93,12 +115,23 @@ struct Bench {
 struct Plan {
     runs: u32,
     quick: bool,
-    sockets: usize,
+    sockets: Option<usize>,
 }
 
 impl Bench {
     fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// As many sockets as wanted, or as this process may open.
+    fn sockets(&self, wanted: usize) -> (usize, Option<String>) {
+        let free = self.machine.open_files_max.map_or(u64::MAX, |files| files.saturating_sub(SPARE_FILES));
+        match usize::try_from(free) {
+            Ok(free) if free < wanted => {
+                (free, Some(format!("capped at {free} sockets by ulimit -n ({wanted} asked for)")))
+            }
+            _ => (wanted, None),
+        }
     }
 }
 
@@ -113,7 +146,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let plan = Plan {
         runs: if args.quick { args.runs.min(2) } else { args.runs },
         quick: args.quick,
-        sockets: args.sockets.unwrap_or(if args.quick { 500 } else { 5_000 }) as usize,
+        sockets: args.sockets.map(|sockets| sockets as usize),
     };
     let program = args.server.map_or_else(std::env::current_exe, Ok)?;
     let bench = Bench { plan, program, machine: Machine::read(folder.path()), folder, pinning };
@@ -128,6 +161,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     println!("{}", report.table());
     if let Some(file) = args.json {
         std::fs::write(&file, report.json()?).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if args.assert {
+        let asserted = assertion::assert(&report);
+        println!("{}", asserted.text);
+        anyhow::ensure!(asserted.failed == 0, "{} figures fail", asserted.failed);
     }
     anyhow::ensure!(report.failures.is_empty(), "{}", report.failures.join("; "));
     Ok(())
@@ -152,7 +190,11 @@ async fn measure(bench: Bench, only: &[Name]) -> Report {
         let measured = match name {
             Name::W1 => w1::run(&bench).await,
             Name::W3 => w3::run(&bench).await.map(|workload| vec![workload]),
+            Name::W4 => w4::run(&bench).await.map(|workload| vec![workload]),
             Name::W5 => w5::run(&bench).await.map(|workload| vec![workload]),
+            Name::W6 => w6::run(&bench).await.map(|workload| vec![workload]),
+            Name::W7 => w7::run(&bench).await.map(|workload| vec![workload]),
+            Name::W9 => w9::run(&bench).await.map(|workload| vec![workload]),
             Name::Inbox => inbox::run(&bench).await.map(|workload| vec![workload]),
         };
         match measured {

@@ -8,9 +8,10 @@ use anyhow::{Context as _, bail};
 use futures::{SinkExt as _, StreamExt as _};
 use http::HeaderValue;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_websockets::{ClientBuilder, Message, WebSocketStream};
 use viberchat_proto::gateway::v1 as gateway;
+use viberchat_proto::message::v1::LogEntry;
 use viberchat_proto::types::v1::Error;
 
 pub(crate) use gateway::client_frame::Request;
@@ -61,12 +62,32 @@ pub(crate) struct Readiness {
 impl Client {
     /// Connects and says hello; returns after `welcome`.
     pub(crate) async fn connect(server: SocketAddr, user: &str, token: &str, resume: bool) -> anyhow::Result<Self> {
-        let opening = Self::open(server, user, token, resume);
+        let opening = async { Self::open(TcpStream::connect(server).await?, server, user, token, resume).await };
         tokio::time::timeout(ANSWER_TIMEOUT, opening).await.context("no welcome in time")?
     }
 
-    async fn open(server: SocketAddr, user: &str, token: &str, resume: bool) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(server).await?;
+    /// The same, with so little room in the kernel for what comes.
+    pub(crate) async fn connect_small(
+        server: SocketAddr,
+        user: &str,
+        token: &str,
+        receive_bytes: u32,
+    ) -> anyhow::Result<Self> {
+        let opening = async {
+            let socket = TcpSocket::new_v4()?;
+            socket.set_recv_buffer_size(receive_bytes)?;
+            Self::open(socket.connect(server).await?, server, user, token, false).await
+        };
+        tokio::time::timeout(ANSWER_TIMEOUT, opening).await.context("no welcome in time")?
+    }
+
+    async fn open(
+        stream: TcpStream,
+        server: SocketAddr,
+        user: &str,
+        token: &str,
+        resume: bool,
+    ) -> anyhow::Result<Self> {
         stream.set_nodelay(true)?;
         let (socket, _) = ClientBuilder::new()
             .uri(&format!("ws://{server}/v1/connect"))?
@@ -107,6 +128,11 @@ impl Client {
 
     /// Reads until all is live.
     pub(crate) async fn ready(&mut self) -> anyhow::Result<Readiness> {
+        self.ready_with(|_| {}).await
+    }
+
+    /// The same; shows each entry that comes meanwhile.
+    pub(crate) async fn ready_with(&mut self, mut on_entry: impl FnMut(&LogEntry)) -> anyhow::Result<Readiness> {
         let mut readiness = Readiness::default();
         let reading = async {
             loop {
@@ -117,13 +143,22 @@ impl Client {
                         _ => readiness.incomplete += 1,
                     },
                     Incoming::Push(Push::Conversation(_)) => readiness.added += 1,
-                    Incoming::Push(Push::Entry(_)) => readiness.entries += 1,
+                    Incoming::Push(Push::Entry(entry)) => {
+                        on_entry(&entry);
+                        readiness.entries += 1;
+                    }
                     Incoming::Push(_) | Incoming::Reply(..) => {}
                     Incoming::Refused(_, error) => bail!("{}: {}", error.reason, error.message),
                 }
             }
         };
         tokio::time::timeout(ANSWER_TIMEOUT, reading).await.context("not ready in time")?
+    }
+
+    /// The bare socket, for those that decode nothing. Only when nothing that came early is held.
+    pub(crate) fn into_socket(self) -> anyhow::Result<WebSocketStream<TcpStream>> {
+        anyhow::ensure!(self.early.is_empty(), "pushes came before they were expected");
+        Ok(self.socket)
     }
 
     /// Waits until the session follows a conversation that is new to it; returns the head after which its entries come.

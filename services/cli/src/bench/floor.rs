@@ -1,8 +1,9 @@
 //! The least that the same work costs. It runs in a child process on the server's core, like the server.
 //!
-//! Map: `work` is the child, this file the parent's side. The child ends when its standard input does, so it never
+//! Map: `work` is the child, `pages` one of its works, this file the parent's side. The child ends when its standard input does, so it never
 //! outlives its parent.
 
+mod pages;
 mod work;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -24,23 +25,38 @@ pub(crate) enum FloorKind {
     Tcp,
     /// Accepts WebSockets, waits for frames and echoes them.
     WebSocket,
+    /// Writes the same bytes to many bare sockets: one plain thread.
+    FanOut,
 }
 
+pub(crate) use pages::place as page_place;
 pub(crate) use work::serve;
 
-/// What the blocking child is asked for; the first byte of a request.
+/// What a blocking child is asked for; the first byte of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Work {
+pub(crate) enum Work {
     Echo = b'e',
     SyncedEcho = b's',
     Transfer = b't',
     SqliteGroups = b'q',
     FileGroups = b'f',
+    SqlitePages = b'p',
+    Accept = b'a',
+    FanOut = b'o',
 }
 
 impl Work {
-    const ALL: [Self; 5] = [Self::Echo, Self::SyncedEcho, Self::Transfer, Self::SqliteGroups, Self::FileGroups];
+    const ALL: [Self; 8] = [
+        Self::Echo,
+        Self::SyncedEcho,
+        Self::Transfer,
+        Self::SqliteGroups,
+        Self::FileGroups,
+        Self::SqlitePages,
+        Self::Accept,
+        Self::FanOut,
+    ];
 }
 
 /// Far above anything that is asked: a floor that hangs fails the run.
@@ -117,30 +133,40 @@ impl BlockingFloor {
 
     /// Entries a second that SQLite takes in transactions of 64, synced.
     pub(crate) fn sqlite_groups(&mut self, time: Duration) -> anyhow::Result<f64> {
-        self.rate(Work::SqliteGroups, time)
+        self.rate(Work::SqliteGroups, time, &[])
     }
 
     /// Entries a second that a plain file takes in writes of 64, synced.
     pub(crate) fn file_groups(&mut self, time: Duration) -> anyhow::Result<f64> {
-        self.rate(Work::FileGroups, time)
+        self.rate(Work::FileGroups, time, &[])
     }
 
-    fn rate(&mut self, work: Work, time: Duration) -> anyhow::Result<f64> {
-        self.ask(work, u32::try_from(time.as_millis())?, &[])?;
+    /// Random pages of 50 messages a second that one statement of SQLite reads from a log of so many.
+    pub(crate) fn sqlite_pages(&mut self, time: Duration, messages: u32) -> anyhow::Result<f64> {
+        self.rate(Work::SqlitePages, time, &messages.to_be_bytes())
+    }
+
+    fn rate(&mut self, work: Work, time: Duration, bytes: &[u8]) -> anyhow::Result<f64> {
+        self.ask(work, u32::try_from(time.as_millis())?, bytes)?;
         Ok(f64::from_be_bytes(self.answer[..].try_into().context("the floor answers with a number")?))
     }
 
-    /// Work, a number and bytes; the answer is bytes. All in one write, as a frame is.
+    /// The answer is bytes, behind their length.
     fn ask(&mut self, work: Work, number: u32, bytes: &[u8]) -> anyhow::Result<()> {
-        let mut request = vec![work as u8];
-        request.extend(number.to_be_bytes());
-        request.extend(u32::try_from(bytes.len())?.to_be_bytes());
-        request.extend(bytes);
-        self.stream.write_all(&request)?;
+        self.stream.write_all(&request(work, number, bytes)?)?;
         let mut length = [0; 4];
         self.stream.read_exact(&mut length)?;
         self.answer.resize(u32::from_be_bytes(length) as usize, 0);
         self.stream.read_exact(&mut self.answer)?;
         Ok(())
     }
+}
+
+/// Work, a number and bytes. All in one write, as a frame is.
+pub(crate) fn request(work: Work, number: u32, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut request = vec![work as u8];
+    request.extend(number.to_be_bytes());
+    request.extend(u32::try_from(bytes.len())?.to_be_bytes());
+    request.extend(bytes);
+    Ok(request)
 }

@@ -105,7 +105,8 @@ impl Row {
         self
     }
 
-    fn ratio(&self) -> Option<f64> {
+    /// Result ÷ floor of this run.
+    pub(crate) fn ratio(&self) -> Option<f64> {
         let floor = self.floor.as_ref()?.value.median().filter(|floor| *floor > 0.0)?;
         Some(self.result.median()? / floor)
     }

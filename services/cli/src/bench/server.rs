@@ -50,10 +50,15 @@ struct Addresses {
 impl Deployment {
     /// An empty one below `folder`.
     pub(crate) fn create(program: &Path, folder: &Path, pinning: &Pinning) -> anyhow::Result<Self> {
+        Self::create_with(program, folder, pinning, "")
+    }
+
+    /// The same, with more settings of the gateway, one a line.
+    pub(crate) fn create_with(program: &Path, folder: &Path, pinning: &Pinning, gateway: &str) -> anyhow::Result<Self> {
         fs::create_dir_all(folder)?;
         let keys = Keys::generate(&SystemEntropy);
         let config = format!(
-            "{CONFIG}\n[keys]\ntokens = \"{}\"\npages = \"{}\"\nfingerprint = \"{}\"\n",
+            "{CONFIG}{gateway}\n[keys]\ntokens = \"{}\"\npages = \"{}\"\nfingerprint = \"{}\"\n",
             keys.tokens.to_base64(),
             keys.pages.to_base64(),
             keys.fingerprint.to_base64()
@@ -122,6 +127,11 @@ impl Server {
         let signer = TokenSigner::new(&self.keys.tokens, clock.clone());
         let token = ServiceToken::new(signer, "bench", &[Scope::ActForUsers], TOKEN_TTL, clock);
         Ok(Channel::connect(&format!("http://{}", self.grpc), token.into_source())?)
+    }
+
+    /// Ends the server as a crash does.
+    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill().await.context("the server does not end")
     }
 
     /// Ends the server: asked first, then not.

@@ -25,8 +25,6 @@ const GROUP_MEMBERS: usize = 50;
 const HANDSHAKES: usize = 64;
 /// After connecting, before memory is read.
 const SETTLE: Duration = Duration::from_secs(3);
-/// Files that a process needs besides its sockets.
-const SPARE_FILES: u64 = 200;
 /// The middle of what an idle WebSocket takes on the reference machine, in KiB.
 const REFERENCE_FLOOR_KIB: f64 = 6.65;
 
@@ -35,7 +33,7 @@ pub(crate) fn user(index: usize) -> String {
 }
 
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Workload> {
-    let (sockets, capped) = sockets(bench);
+    let (sockets, capped) = bench.sockets(bench.plan.sockets.unwrap_or(if bench.plan.quick { 500 } else { 5_000 }));
     let deployment = Deployment::create(&bench.program, &bench.folder().join("w5"), &bench.pinning)?;
     let server = deployment.start().await?;
     fill(&server, sockets).await.context("the conversations could not be made")?;
@@ -53,18 +51,6 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Workload> {
         floor.cpu_micros.into_iter().for_each(|micros| figures.echo.push(micros));
     }
     Ok(figures.workload(sockets, capped, faults))
-}
-
-/// As many as asked for, or as this process may open.
-fn sockets(bench: &Bench) -> (usize, Option<String>) {
-    let wanted = bench.plan.sockets;
-    let free = bench.machine.open_files_max.map_or(u64::MAX, |files| files.saturating_sub(SPARE_FILES));
-    match usize::try_from(free) {
-        Ok(free) if free < wanted => {
-            (free, Some(format!("capped at {free} sockets by ulimit -n ({wanted} asked for)")))
-        }
-        _ => (wanted, None),
-    }
 }
 
 /// Each user in 10 directs and 10 groups of 50.

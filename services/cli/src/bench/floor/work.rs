@@ -11,6 +11,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinSet;
 
+use super::pages;
 use super::{FloorKind, Work};
 
 /// What an instance commits at once, at most.
@@ -28,6 +29,7 @@ pub(crate) fn serve(kind: FloorKind, folder: &Path) -> anyhow::Result<()> {
     std::thread::spawn(exit_with_parent);
     match kind {
         FloorKind::Blocking => serve_blocking(&listener, folder),
+        FloorKind::FanOut => serve_fan_out(&listener),
         FloorKind::Tcp => serve_idle(listener, |mut stream| async move {
             let mut byte = [0; 1];
             while stream.read(&mut byte).await.is_ok_and(|read| read > 0) {}
@@ -81,9 +83,36 @@ fn serve_blocking(listener: &TcpListener, folder: &Path) -> anyhow::Result<()> {
             Work::Transfer => bytes.resize(number as usize, b'x'),
             Work::SqliteGroups => bytes = sqlite_groups(&folder.join("floor.sqlite"), time)?.to_be_bytes().into(),
             Work::FileGroups => bytes = file_groups(&folder.join("groups.log"), time)?.to_be_bytes().into(),
+            Work::SqlitePages => {
+                let messages = u32::from_be_bytes(bytes[..].try_into().context("how many messages")?);
+                bytes = pages::a_second(&folder.join("pages.sqlite"), time, messages)?.to_be_bytes().into();
+            }
+            Work::Accept | Work::FanOut => anyhow::bail!("this floor has one connection"),
         }
         let length = u32::try_from(bytes.len())?.to_be_bytes();
         stream.write_all(&[&length[..], &bytes].concat())?;
+    }
+}
+
+/// The first connection says what to do; the others are written to.
+fn serve_fan_out(listener: &TcpListener) -> anyhow::Result<()> {
+    let (mut control, _) = listener.accept()?;
+    control.set_nodelay(true)?;
+    let (mut readers, mut bytes) = (Vec::new(), Vec::new());
+    loop {
+        let (work, number) = read_request(&mut control, &mut bytes)?;
+        for _ in 0..number {
+            match work {
+                Work::Accept => {
+                    let (reader, _) = listener.accept()?;
+                    reader.set_nodelay(true)?;
+                    readers.push(reader);
+                }
+                Work::FanOut => readers.iter_mut().try_for_each(|reader| reader.write_all(&bytes))?,
+                _ => anyhow::bail!("this floor only writes"),
+            }
+        }
+        control.write_all(&0_u32.to_be_bytes())?;
     }
 }
 
