@@ -27,6 +27,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .btree_map(".viberchat.types.v1.Metadata")
         .extern_path(".google.protobuf", "::pbjson_types")
         .compile_fds(descriptors)?;
-    pbjson_build::Builder::new().register_descriptors(&bytes)?.ignore_unknown_fields().btree_map([".viberchat.types.v1.Metadata"]).build(&[".viberchat"])?;
+    pbjson_build::Builder::new()
+        .register_descriptors(&bytes)?
+        .ignore_unknown_fields()
+        .btree_map([".viberchat.types.v1.Metadata"])
+        .build(&[".viberchat"])?;
     Ok(())
 }

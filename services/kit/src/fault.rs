@@ -24,7 +24,10 @@ pub const MUTANTS: &[(&str, &str)] = &[
     ("removed_member_served", "A removed member is still answered."),
     ("deletion_leaves_text", "A deletion leaves the text of the message where it is."),
     ("conflict_ids_not_redecided", "After a lost condition the request ids are not looked up again."),
-    ("hidden_history_served", "Members see the whole log, also what was before they joined and what they have cleared."),
+    (
+        "hidden_history_served",
+        "Members see the whole log, also what was before they joined and what they have cleared.",
+    ),
     ("block_ignored", "A block between the two users of a direct stops nothing."),
     ("delivered_backwards", "A delivered position takes every value, lower ones too."),
     ("typing_leaks", "Typing is pushed to every session of a gateway."),
