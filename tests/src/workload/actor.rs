@@ -20,6 +20,9 @@ use crate::{
     history::{Action, Answer, Door, SessionId, text_with},
 };
 
+/// A block holds for this long: for more than the second that it may take to be heard of.
+const BLOCK_TIME: Duration = Duration::from_millis(1_500);
+
 /// How long a write is tried again while the server is away.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -55,8 +58,8 @@ pub(super) struct Actor {
     writes: u64,
     /// The session that watches already.
     looking: Option<SessionId>,
-    /// Whom the user has blocked.
-    blocked: Option<String>,
+    /// Whom the user has blocked, and since when.
+    blocked: Option<(String, Instant)>,
 }
 
 impl Actor {
@@ -76,7 +79,8 @@ impl Actor {
     }
 
     async fn step(&mut self) {
-        if self.blocked.is_some() && self.rng.random_bool(0.2) {
+        if self.blocked.as_ref().is_some_and(|(_, since)| since.elapsed() > BLOCK_TIME) && self.rng.random_bool(0.2) {
+            self.try_the_block().await;
             self.unblock().await;
         }
         let Some(place) = self.choose_place() else { return };
@@ -308,10 +312,14 @@ impl Actor {
         let removes = self.rng.random_bool(0.5);
         let action =
             if removes { Action::RemoveMember { member: guest } } else { Action::AddMembers { members: vec![guest] } };
+        let past = if removes { None } else { self.choose_message(&place.id).await };
         let attempt = self.attempt(&place.id, action);
         let door = self.any_door();
         let answer = self.client.attempt(door, &attempt).await;
         self.carry_through_change(attempt, answer).await;
+        if let Some(message) = past {
+            self.react_to_the_past(&place.id, message).await;
+        }
     }
 
     /// As [`Self::carry_through`], always to the end: whether a member is in must be known.

@@ -1,12 +1,15 @@
 //! What others see of a user, and what the user sees of others.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::{Rng as _, seq::IndexedRandom as _};
 use viberchat_proto::presence::v1::Status;
 
 use super::Actor;
-use crate::{history::Door, workload::crowd::user_name};
+use crate::{
+    history::Door,
+    workload::crowd::{Place, user_name},
+};
 
 /// Statuses that users set. Most are there to be seen.
 const STATUSES: [Status; 5] = [Status::Online, Status::Online, Status::Away, Status::Busy, Status::Invisible];
@@ -45,7 +48,8 @@ impl Actor {
         }
         let status = *STATUSES.choose(&mut self.rng).expect("there are some");
         drop(self.client.set_status(door, status).await);
-        if self.rng.random_bool(0.2) {
+        // Who is invisible stays so for long enough that a leak would be seen.
+        if status == Status::Invisible || self.rng.random_bool(0.2) {
             tokio::time::sleep(SEEN).await;
         }
     }
@@ -56,14 +60,28 @@ impl Actor {
             let peer = user_name((self.number + 1) % self.plan.users);
             let door = self.any_door();
             if self.client.block(door, &peer, true).await.is_ok() {
-                self.blocked = Some(peer);
+                self.blocked = Some((peer, Instant::now()));
             }
+        }
+    }
+
+    /// Sends into the direct with whom the user has blocked: that is to be refused.
+    pub(super) async fn try_the_block(&mut self) {
+        let Some((peer, _)) = &self.blocked else { return };
+        let is_theirs = |place: &&Place| {
+            place.admin.is_none()
+                && place.members.contains(&self.number)
+                && place.members.iter().any(|member| user_name(*member) == *peer)
+        };
+        let direct = self.shared.places.iter().find(is_theirs).map(|place| place.id.clone());
+        if let Some(direct) = direct {
+            self.send(&direct).await;
         }
     }
 
     /// Takes the block away.
     pub(in crate::workload) async fn unblock(&mut self) {
-        if let Some(peer) = &self.blocked
+        if let Some((peer, _)) = &self.blocked
             && self.client.block(Door::Http, peer, false).await.is_ok()
         {
             self.blocked = None;
