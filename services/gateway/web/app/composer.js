@@ -18,7 +18,7 @@ export class Composer {
   #editing = null;
   /** @type {MessageRow | null} */
   #replying = null;
-  /** @type {import('./mentions.js').Mentionable[]} */
+  /** @type {string[]} */
   #candidates = [];
   #conversation;
   #app;
@@ -39,7 +39,7 @@ export class Composer {
     this.#app = app;
     this.#options = options;
     this.#mentions = new MentionMenu(this.#input, {
-      candidates: () => (this.#loadCandidates(), this.#candidates),
+      candidates: () => (this.#loadCandidates(), this.#mentionable(this.#candidates)),
       people: app.people,
       onInsert: () => this.#changed(),
     });
@@ -197,17 +197,21 @@ export class Composer {
   #mentioned(text) {
     if (!text.includes('@')) return [];
     const { mentionedUserIds = [] } = this.#editing ?? {};
-    const earlier = mentionedUserIds.map((userId) => ({ userId, name: this.#app.people.name(userId) }));
-    const people = [...this.#candidates, ...earlier];
+    const people = this.#mentionable([...this.#candidates, ...mentionedUserIds]);
     return [...new Set(mentionedIn(text, people))].slice(0, MENTIONS_MAX);
   }
 
-  /** Members by name, without oneself. Those of a group come when the first `@` is typed. */
+  /** By all their names: one that was written before the profile came still counts. @param {string[]} userIds */
+  #mentionable(userIds) {
+    return userIds.map((userId) => ({ userId, names: this.#app.people.names(userId) }));
+  }
+
+  /** Members, without oneself. Those of a group come when the first `@` is typed. */
   #loadCandidates() {
-    const { chat, people } = this.#app;
+    const { chat } = this.#app;
     const take = (/** @type {string[]} */ userIds) => {
       const isNew = this.#candidates.length === 0;
-      this.#candidates = userIds.filter((id) => id !== chat.userId).map((userId) => ({ userId, name: people.name(userId) }));
+      this.#candidates = userIds.filter((id) => id !== chat.userId);
       if (isNew && this.#candidates.length > 0) this.#mentions.update();
     };
     const { isDirect, details } = this.#conversation;

@@ -68,7 +68,7 @@ export class MentionMenu {
     const typed = mentionQuery(value, selectionStart);
     this.#shown = [];
     if (!typed) return;
-    const { text, caret } = insertMention(value, typed, selectionStart, person.name);
+    const { text, caret } = insertMention(value, typed, selectionStart, person.names[0]);
     this.#input.value = text;
     this.#input.setSelectionRange(caret, caret);
     this.#input.focus({ preventScroll: true });
@@ -95,8 +95,8 @@ export class MentionMenu {
             onpointerdown: (/** @type {Event} */ event) => (event.preventDefault(), this.#choose(person), this.#draw()),
           },
           avatar(userFace(this.#options.people.get(person.userId))),
-          h('strong', {}, person.name),
-          person.name !== person.userId && h('span', { class: 'quiet' }, `@${person.userId}`),
+          h('strong', {}, person.names[0]),
+          person.names[0] !== person.userId && h('span', { class: 'quiet' }, `@${person.userId}`),
         ),
       ),
     );

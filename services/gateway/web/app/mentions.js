@@ -1,6 +1,6 @@
 /** Mentions in a text: what is being typed, what was chosen, and where they stand. No DOM in here. */
 
-/** @typedef {{userId: string, name: string}} Mentionable */
+/** Somebody by all the names that mention them; the first is the one that is written. @typedef {{userId: string, names: string[]}} Mentionable */
 
 /** The `@…` that the caret stands behind; null if there is none. @param {string} text @param {number} caret */
 export function mentionQuery(text, caret) {
@@ -12,7 +12,7 @@ export function mentionQuery(text, caret) {
 export function mentionMatches(people, query) {
   const wanted = query.toLocaleLowerCase();
   /** @param {Mentionable} person */
-  const fits = ({ userId, name }) => [userId, ...name.split(/\s+/)].some((word) => word.toLocaleLowerCase().startsWith(wanted));
+  const fits = ({ names }) => names.flatMap((name) => name.split(/\s+/)).some((word) => word.toLocaleLowerCase().startsWith(wanted));
   return people.filter(fits).slice(0, 8);
 }
 
@@ -24,9 +24,9 @@ export function insertMention(text, { from }, caret, name) {
 
 /** Who of these people stands in a text. @param {string} text @param {Mentionable[]} people @returns {string[]} */
 export function mentionedIn(text, people) {
-  const names = people.map(({ name }) => name);
-  const found = new Set(mentionParts(text, names).flatMap((part) => (part.isMention ? [part.text.slice(1)] : [])));
-  return people.filter(({ name }) => found.has(name)).map(({ userId }) => userId);
+  const all = people.flatMap(({ names }) => names);
+  const found = new Set(mentionParts(text, all).flatMap((part) => (part.isMention ? [part.text.slice(1)] : [])));
+  return people.filter(({ names }) => names.some((name) => found.has(name))).map(({ userId }) => userId);
 }
 
 /**

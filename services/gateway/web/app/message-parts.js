@@ -1,7 +1,6 @@
 import { h, icon } from './dom.js';
 import { plural } from './format.js';
 import { mentionParts } from './mentions.js';
-import { displayName } from './people.js';
 import { reactionName } from './reaction-picker.js';
 
 /**
@@ -70,16 +69,10 @@ export function textOf(row, context) {
   );
 }
 
-/** Names under which somebody may stand in a text. @param {string} userId @param {import('./people.js').People} people */
-export const namesOf = (userId, people) => {
-  const user = people.get(userId);
-  return [displayName(user), user.username ?? '', userId];
-};
-
 /** Text with its mentions and its addresses. @param {string} text @param {readonly string[]} mentionedUserIds @param {RowContext} context */
 function richText(text, mentionedUserIds, { people, ownUserId }) {
-  const own = new Set(mentionedUserIds.includes(ownUserId()) ? namesOf(ownUserId(), people).map((name) => `@${name}`) : []);
-  const names = mentionedUserIds.flatMap((userId) => namesOf(userId, people));
+  const own = new Set(mentionedUserIds.includes(ownUserId()) ? people.names(ownUserId()).map((name) => `@${name}`) : []);
+  const names = mentionedUserIds.flatMap((userId) => people.names(userId));
   return mentionParts(text, names).flatMap((part) =>
     part.isMention
       ? [h('span', { class: `mention ${own.has(part.text) ? 'is-own' : ''}`, 'data-testid': 'mention' }, part.text)]

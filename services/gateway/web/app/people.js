@@ -32,6 +32,12 @@ export class People {
     return displayName(this.get(userId));
   }
 
+  /** All names under which somebody may be mentioned, the shown one first. @param {string} userId */
+  names(userId) {
+    const user = this.get(userId);
+    return [...new Set([displayName(user), user.username ?? '', userId])].filter(Boolean);
+  }
+
   /** For sentences. @param {string} userId */
   nameOrYou(userId) {
     return userId === this.#chat.userId ? 'You' : this.name(userId);

@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { insertMention, mentionMatches, mentionParts, mentionQuery, mentionedIn } from '../mentions.js';
 
 const PEOPLE = [
-  { userId: 'ann', name: 'Ann' },
-  { userId: 'u2', name: 'Ann Lee' },
-  { userId: 'bob', name: 'Bob (Ops)' },
+  { userId: 'ann', names: ['Ann', 'ann'] },
+  { userId: 'u2', names: ['Ann Lee', 'u2'] },
+  { userId: 'bob', names: ['Bob (Ops)', 'bob'] },
 ];
 
 test('a mention is typed at the start of a word only', () => {
@@ -28,6 +28,10 @@ test('what was chosen takes the place of what was typed', () => {
 test('the longest name wins, and a name is not found inside of a longer word', () => {
   assert.deepEqual(mentionedIn('@Ann Lee and @Bob (Ops)!', PEOPLE), ['u2', 'bob']);
   assert.deepEqual(mentionedIn('@Annika', PEOPLE), []);
+});
+
+test('who was written by the id, before the name was known, is mentioned too', () => {
+  assert.deepEqual(mentionedIn('over to you @bob', PEOPLE), ['bob']);
 });
 
 test('parts of a text are mentions or not, whatever stands in a name', () => {
