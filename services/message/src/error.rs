@@ -8,14 +8,27 @@ use crate::domain::rules::Refusal;
 use crate::domain::text::InvalidText;
 use crate::store::StoreError;
 
-/// A refusal that was decided at the head, after the ids: the id is not stored and, by this decision, never will be.
+/// A refusal that was decided at the head, after the ids. `rejected` promises that the id never will be stored, so only
+/// what holds for good says so: a block, a role or a full list may be gone when another try of the id is decided.
 pub(crate) fn refused(refusal: Refusal) -> Error {
-    let error = of_refusal(refusal);
-    match refusal {
-        // These pass: the same id may be stored later.
-        Refusal::MembershipPending | Refusal::VersionGap { .. } => error,
-        _ => error.with_outcome(Outcome::Rejected),
-    }
+    let outcome = match refusal {
+        Refusal::MessageNotFound
+        | Refusal::NotOwnMessage
+        | Refusal::AlreadyDeleted
+        | Refusal::ReplyNotFound
+        | Refusal::ReplyDeleted
+        | Refusal::KeyReused => Outcome::Rejected,
+        Refusal::NotMember
+        | Refusal::MembershipPending
+        | Refusal::PeerGone
+        | Refusal::Blocked
+        | Refusal::RoleRequired
+        | Refusal::MentionNotMember
+        | Refusal::TooManyReactions
+        | Refusal::TooManyPins
+        | Refusal::VersionGap { .. } => Outcome::NotAttempted,
+    };
+    of_refusal(refusal).with_outcome(outcome)
 }
 
 /// A refusal at the door, before the log was asked: an earlier try of the id may have been stored.

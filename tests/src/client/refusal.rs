@@ -29,12 +29,6 @@ impl Refusal {
         Self { reason: format!("unreachable: {how}"), outcome: Outcome::NotAttempted }
     }
 
-    /// True if the server's word is final: the same call again gives the same.
-    #[must_use]
-    pub fn is_final(&self) -> bool {
-        self.outcome == Outcome::Rejected
-    }
-
     /// As a history has it.
     #[must_use]
     pub fn answer(&self) -> Answer {

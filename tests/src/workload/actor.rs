@@ -86,9 +86,7 @@ impl Actor {
         let Some(place) = self.choose_place() else { return };
         match self.rng.random_range(0..100) {
             0..29 => self.send(&place.id).await,
-            // In a direct one of the two may be refused for ever by a block that ends before the other one is decided.
-            29..32 if place.admin.is_some() => self.send_twice_at_once(&place.id).await,
-            29..32 => self.send(&place.id).await,
+            29..32 => self.send_twice_at_once(&place.id).await,
             32..35 => self.edit_and_delete_at_once().await,
             35..45 => self.send_pipelined(&place.id).await,
             45..53 => self.change_own(false).await,

@@ -92,11 +92,11 @@ reasons! {
         "The token was valid and is no longer: get a new one."
     PermissionDenied "PERMISSION_DENIED" PermissionDenied NotAttempted FINAL
         "The caller is known and may not do this."
-    RoleRequired "ROLE_REQUIRED" PermissionDenied Rejected FINAL
+    RoleRequired "ROLE_REQUIRED" PermissionDenied NotAttempted FINAL
         "Only an admin or an owner of the group may do this."
-    Blocked "BLOCKED" PermissionDenied Rejected FINAL
+    Blocked "BLOCKED" PermissionDenied NotAttempted FINAL
         "One of the two users has blocked the other."
-    PeerGone "PEER_GONE" FailedPrecondition Rejected FINAL
+    PeerGone "PEER_GONE" FailedPrecondition NotAttempted FINAL
         "The other user of the direct conversation was deactivated."
     ConversationNotFound "CONVERSATION_NOT_FOUND" NotFound NotAttempted FINAL
         "There is no such conversation, or the caller is no member of it."
@@ -104,9 +104,9 @@ reasons! {
         "There is no such message in the conversation, or the caller may not see it."
     SessionNotFound "SESSION_NOT_FOUND" NotFound NotAttempted FINAL
         "There is no such session at this gateway."
-    UserNotFound "USER_NOT_FOUND" NotFound Rejected FINAL
+    UserNotFound "USER_NOT_FOUND" NotFound NotAttempted FINAL
         "There is no such user."
-    MemberExists "MEMBER_EXISTS" AlreadyExists Rejected FINAL
+    MemberExists "MEMBER_EXISTS" AlreadyExists NotAttempted FINAL
         "The user is a member already."
     DirectIsFixed "DIRECT_IS_FIXED" FailedPrecondition Rejected FINAL
         "The members of a direct conversation never change."
@@ -118,7 +118,7 @@ reasons! {
         "The text is empty or blank."
     TextTooLong "TEXT_TOO_LONG" InvalidArgument Rejected FINAL
         "The text has more bytes than allowed."
-    LimitExceeded "LIMIT_EXCEEDED" ResourceExhausted Rejected FINAL
+    LimitExceeded "LIMIT_EXCEEDED" ResourceExhausted NotAttempted FINAL
         "A documented limit would be passed."
     RateLimited "RATE_LIMITED" ResourceExhausted NotAttempted RETRY
         "Too many requests in too short a time."

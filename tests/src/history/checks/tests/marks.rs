@@ -89,7 +89,7 @@ fn good() -> History {
         ended: Some(begun + 1),
         answer: match stored {
             true => Answer::Stored { seq: number, message_id: format!("d{number}"), duplicate: false },
-            false => Answer::Rejected("BLOCKED".into()),
+            false => Answer::NotAttempted("BLOCKED".into()),
         },
         ..call(0, "ann", Action::send(text_with(100 + number, 20)), "")
     };
