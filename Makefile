@@ -5,6 +5,8 @@ SHELL := bash
 .PHONY: help run test check fmt fmt-check lint proto proto-release mutants engines bench bench-assert gen clean
 
 CARGO ?= cargo
+# Runs a command with the servers up that the suites share.
+ENGINES = $(CARGO) run --locked --quiet -p viberchat-engines --
 BUF := $(firstword $(wildcard tests/browser/node_modules/.bin/buf) $(shell command -v buf))
 
 help: ## show the targets
@@ -14,7 +16,7 @@ run: ## everything in one process on embedded storage, with the web client and p
 	$(CARGO) run --locked -p viberchat-cli -- dev
 
 test: ## all tests; says what it skips, and why
-	$(CARGO) test --locked --workspace
+	$(ENGINES) $(CARGO) test --locked --workspace
 	@bash tests/engines/sdk-test.sh
 
 check: fmt-check lint proto test ## what CI runs: format, lints, protocol, tests
@@ -38,9 +40,9 @@ proto-release: ## at a release: what others rely on from now on is the protocol 
 	cd proto && $(abspath $(BUF)) build --exclude-source-info -o released.txtpb
 
 mutants: ## plant each known bug and see the checker find it
-	VIBERCHAT_TEST_MUTANTS=1 $(CARGO) test --locked --workspace --test mutants -- --nocapture
+	VIBERCHAT_TEST_MUTANTS=1 $(ENGINES) $(CARGO) test --locked --workspace --test mutants -- --nocapture
 
-engines: ## install what the tests can use: Chromium, Node.js, buf
+engines: ## install what the tests can use: PostgreSQL, NATS, Chromium, Node.js, buf
 	bash tests/engines/install.sh
 
 bench: ## latency, throughput and memory, each beside its floor

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Installs by the platform's package managers what the tests can use: Chromium, Node.js, and from npm playwright-core and buf.
+# Installs by the platform's package managers what the tests can use: Chromium, Node.js, PostgreSQL and Go; then
+# playwright-core and buf from npm, and the NATS server as a Go module.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+NATS_VERSION=2.15.2
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
@@ -19,11 +22,23 @@ install_packages() {
   fi
 }
 
+# The package's name with apt, dnf and brew.
+name_here() { if command -v apt-get >/dev/null; then echo "$1"; elif command -v dnf >/dev/null; then echo "$2"; else echo "$3"; fi; }
+
+has_postgres() {
+  command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ||
+    compgen -G '/opt/homebrew/opt/postgresql*/bin/initdb' >/dev/null
+}
+
 wanted=()
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || wanted+=(chromium)
 command -v node >/dev/null || wanted+=(nodejs)
 command -v npm >/dev/null || wanted+=(npm)
+command -v go >/dev/null || wanted+=("$(name_here golang-go golang go)")
+has_postgres || wanted+=("$(name_here postgresql postgresql-server postgresql@17)")
 if [ "${#wanted[@]}" -gt 0 ]; then install_packages "${wanted[@]}"; fi
 
 (cd browser && npm install --no-audit --no-fund --no-save --loglevel=error)
-echo "engines: $(command -v chromium || command -v chromium-browser || command -v google-chrome), node $(node --version), buf $(browser/node_modules/.bin/buf --version)"
+[ -x "engines/bin/nats-server" ] || GOBIN="$PWD/engines/bin" go install "github.com/nats-io/nats-server/v2@v$NATS_VERSION"
+
+echo "engines: $(command -v chromium || command -v chromium-browser || command -v google-chrome), node $(node --version), buf $(browser/node_modules/.bin/buf --version), $(engines/bin/nats-server --version), PostgreSQL"

@@ -9,14 +9,14 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
-use viberchat_tests::engines::{Engine, skip};
+use viberchat_engines::{Program, skip};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 const STORY_LIMIT: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_talk_in_two_windows() -> Result<()> {
-    let (Some(chromium), Some(node)) = (Engine::Chromium.find(), Engine::Node.find()) else { return Ok(()) };
+    let (Some(chromium), Some(node)) = (Program::Chromium.find(), Program::Node.find()) else { return Ok(()) };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
     if !folder.join("node_modules/playwright-core").exists() {
         skip("no playwright-core");

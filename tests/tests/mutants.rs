@@ -12,7 +12,6 @@ use anyhow::Result;
 use viberchat_kit::fault;
 use viberchat_tests::{
     cluster::{Server, Settings},
-    engines,
     history::{Check, Recorder, Report},
     workload::{Crowd, Plan, chat_and_judge, judge},
 };
@@ -112,7 +111,7 @@ fn wanted() -> bool {
     static WANTED: LazyLock<bool> = LazyLock::new(|| {
         let wanted = std::env::var("VIBERCHAT_TEST_MUTANTS").as_deref() == Ok("1");
         if !wanted {
-            engines::say("SKIPPED: planted bugs (make mutants)");
+            viberchat_engines::say("SKIPPED: planted bugs (make mutants)");
         }
         wanted
     });

@@ -9,12 +9,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Set to 1, a missing engine is a failure.
+/// Set to 1, a missing one is a failure.
 const REQUIRE: &str = "VIBERCHAT_TEST_REQUIRE_ENGINES";
 
 /// A program that tests can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
+pub enum Program {
     /// A browser: `VIBERCHAT_TEST_CHROMIUM`.
     Chromium,
     /// Runs the browser's script: `VIBERCHAT_TEST_NODE`.
@@ -23,7 +23,7 @@ pub enum Engine {
     Buf,
 }
 
-impl Engine {
+impl Program {
     const fn name(self) -> &'static str {
         match self {
             Self::Chromium => "Chromium",
@@ -49,7 +49,7 @@ impl Engine {
         }
     }
 
-    /// Where the engine is; prints one line, what the test runs against or that it is skipped.
+    /// Where the program is; prints one line, what the test runs against or that it is skipped.
     ///
     /// # Panics
     /// If it is missing and engines are required.
@@ -67,7 +67,7 @@ impl Engine {
         if let Some(named) = env::var_os(self.variable()) {
             return Some(named.into());
         }
-        let local = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/node_modules/.bin");
+        let local = Path::new(env!("CARGO_MANIFEST_DIR")).join("../browser/node_modules/.bin");
         let folders = env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
         let folders = folders.into_iter().chain([local]);
         let mut candidates = folders.flat_map(|folder| self.programs().iter().map(move |program| folder.join(program)));
