@@ -2,7 +2,7 @@
 //!
 //! Rules
 //! - An answer counts from when it was *asked*, and serves for [`FRESH`]: so a removal stops a user within that time.
-//! - Refusals are not kept: who has just been added is not refused by an old answer.
+//! - Refusals are not kept: who has just been added, or is blocked no more, is not refused by an old answer.
 //! - One question at a time per (conversation, user); who needs the answer waits for the same one. Lists of many ask about
 //!   all whose answer is not fresh in one call, beside these.
 //! - When the conversation service does not answer, members known go on for the grace time, and nobody else.
@@ -63,20 +63,24 @@ pub(crate) struct Answer {
 pub(crate) struct Need {
     version_min: u64,
     age_max: Duration,
+    /// It is about writing: a block is a refusal.
+    writes: bool,
 }
 
 impl Need {
     /// Any fresh one.
-    pub(crate) const FRESH: Self = Self { version_min: 0, age_max: FRESH };
+    pub(crate) const FRESH: Self = Self { version_min: 0, age_max: FRESH, writes: false };
+    /// Any fresh one, for a write.
+    pub(crate) const WRITE: Self = Self { writes: true, ..Self::FRESH };
 
-    /// A fresh one that knows the conversation's changes up to this version.
+    /// For a write, a fresh one that knows the conversation's changes up to this version.
     pub(crate) fn version(version_min: u64) -> Self {
-        Self { version_min, ..Self::FRESH }
+        Self { version_min, ..Self::WRITE }
     }
 
     /// One that was asked for no longer ago than this.
     pub(crate) fn younger_than(age_max: Duration) -> Self {
-        Self { version_min: 0, age_max }
+        Self { age_max, ..Self::FRESH }
     }
 }
 
@@ -91,10 +95,18 @@ impl Known {
         self.standing.reader().is_ok()
     }
 
-    /// If it is good enough.
+    fn is_refusal(&self, need: Need) -> bool {
+        !self.is_member() || (need.writes && (self.standing.blocked || self.standing.peer_gone))
+    }
+
+    fn as_answer(&self) -> Answer {
+        Answer { standing: self.standing.clone(), valid_until: self.asked_at + FRESH }
+    }
+
+    /// If it is good enough to be used again.
     fn answer(&self, need: Need) -> Option<Answer> {
-        let serves = self.asked_at.elapsed() < need.age_max && self.standing.version >= need.version_min;
-        serves.then(|| Answer { standing: self.standing.clone(), valid_until: self.asked_at + FRESH })
+        let is_good = self.asked_at.elapsed() < need.age_max && self.standing.version >= need.version_min;
+        (is_good && !self.is_refusal(need)).then(|| self.as_answer())
     }
 }
 
@@ -131,11 +143,11 @@ impl Authorizer {
         }
     }
 
-    /// What is known and fresh, without asking.
+    /// That a user may write, if that is known and fresh, without asking.
     pub(crate) async fn fresh(self: &Arc<Self>, conversation_id: ConversationId, user: &UserId) -> Option<Answer> {
         let key = (conversation_id, user.clone());
         let known = self.known.get(&key).await?;
-        self.usable(&key, &known, Need::FRESH)
+        self.usable(&key, &known, Need::WRITE)
     }
 
     fn usable(self: &Arc<Self>, key: &Key, known: &Known, need: Need) -> Option<Answer> {
@@ -180,9 +192,7 @@ impl Authorizer {
             *self.unanswered.lock() = Some(Instant::now());
         }
         match last {
-            Ok(known) if known.standing.version >= need.version_min => {
-                Ok(Answer { standing: known.standing, valid_until: known.asked_at + FRESH })
-            }
+            Ok(known) if known.standing.version >= need.version_min => Ok(known.as_answer()),
             Ok(_) => Err(error::membership_unavailable()),
             Err(failed) => old.as_ref().and_then(|known| self.in_grace(known, need)).ok_or(failed),
         }
@@ -212,7 +222,7 @@ impl Authorizer {
             match self.question_of_many(&asked, until).await {
                 Ok(known) => {
                     for ((index, _), known) in chunk.iter().zip(known) {
-                        answers[*index] = known.answer(Need { age_max: QUESTION_TIMEOUT, ..need });
+                        answers[*index] = (known.standing.version >= need.version_min).then(|| known.as_answer());
                     }
                 }
                 Err(failed) => {
@@ -311,7 +321,7 @@ impl Authorizer {
 fn satisfies(known: &Known, need: Need, asked_for: Instant) -> bool {
     known.standing.version >= need.version_min
         && known.asked_at.elapsed() < need.age_max
-        && (known.is_member() || known.asked_at >= asked_for)
+        && (!known.is_refusal(need) || known.asked_at >= asked_for)
 }
 
 async fn question(authorizer: Arc<Authorizer>, key: Key) -> Result<Known> {

@@ -227,6 +227,12 @@ impl User {
         Ok(())
     }
 
+    /// Waits until the session knows that it has this conversation.
+    pub(crate) async fn hears_of(&self, conversation: &str) -> Result<()> {
+        let added = |push: &Push| matches!(push, Push::Added { conversation: added, .. } if added == conversation);
+        self.hears(0, "of the conversation", added).await
+    }
+
     /// Waits until the session has this entry.
     pub(crate) async fn hears_entry(&self, conversation: &str, seq: u64) -> Result<()> {
         let wanted =
