@@ -176,7 +176,12 @@ impl User {
             ..Default::default()
         };
         let made = self.call::<CreateGroupConversation>(request).await?;
-        Ok(made.conversation.context("a conversation")?.conversation_id)
+        let group = made.conversation.context("a conversation")?.conversation_id;
+        // What stands in the log before a session knows is not pushed to it, but said by the head.
+        for member in members.iter().filter(|member| member.client.socket().is_some()) {
+            member.hears_of(&group).await?;
+        }
+        Ok(group)
     }
 
     /// The direct with a peer.
