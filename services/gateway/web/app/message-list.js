@@ -68,6 +68,7 @@ export class MessageList {
     this.element = h('div', { class: 'messages-pane' }, this.#viewport, this.#jump, this.#spoken);
     this.#scroller = new Scroller(this.#viewport, this.#rows, {
       isAnchor: (row) => row.classList.contains('message'),
+      isAtEnd: () => conversation.history.isAtEnd,
       onMove: () => this.#moved(),
       onNearTop: () => void conversation.history.loadOlder(),
       onNearBottom: () => void conversation.history.loadNewer(),
