@@ -136,6 +136,15 @@ await step('reading down again, nothing jumps either', async () => {
 
 await step('pictures that are absent are no matter', () => assert.ok(picturesAsked > 0));
 
+await step('of many messages at once a listener hears a few, and how many more', async () => {
+  await alice.getByTestId('jump').click();
+  const spoken = alice.getByTestId('spoken');
+  for (let no = 1; no <= 40; no++) await bob.evaluate(write, { user: 'bob', id, text: `burst ${no}` });
+  await spoken.getByText('Bob Okafor: burst 40').waitFor({ state: 'attached' });
+  await spoken.getByText(/^\d+ more messages$/).first().waitFor({ state: 'attached' });
+  assert.ok((await spoken.locator('> div').count()) <= 5);
+});
+
 await step('what appears above the messages does not push them', async () => {
   await scrollTo(HISTORY - 60, -WHEEL_PX);
   await bob.evaluate(pinLast, id);

@@ -24,6 +24,11 @@ async fn a_long_conversation_is_read_without_a_jump() -> Result<()> {
     tell("long-history.mjs").await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_works_without_a_mouse() -> Result<()> {
+    tell("without-a-mouse.mjs").await
+}
+
 async fn tell(story: &str) -> Result<()> {
     let (Some(chromium), Some(node)) = (Program::Chromium.find(), Program::Node.find()) else { return Ok(()) };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");

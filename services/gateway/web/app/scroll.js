@@ -41,6 +41,8 @@ export class Scroller {
     }
     write();
     this.#hold();
+    // Without a scroll: what is in sight has turned out to be the end.
+    if (!this.isPinned && this.#isAtBottom && this.#options.isAtEnd()) this.#moved();
     this.#askForMore();
   }
 
@@ -69,11 +71,14 @@ export class Scroller {
   }
 
   #moved() {
-    const { scrollTop, scrollHeight, clientHeight } = this.#viewport;
-    const isAtBottom = scrollHeight - scrollTop - clientHeight < BOTTOM_PX;
-    this.isPinned = isAtBottom && (this.isPinned || this.#options.isAtEnd());
+    this.isPinned = this.#isAtBottom && (this.isPinned || this.#options.isAtEnd());
     this.#capture();
     this.#options.onMove();
+  }
+
+  get #isAtBottom() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#viewport;
+    return scrollHeight - scrollTop - clientHeight < BOTTOM_PX;
   }
 
   #askForMore() {
