@@ -10,7 +10,8 @@ import { jumpsSeen, watchForJumps } from './jumps.mjs';
 
 const [executablePath, address, folder] = process.argv.slice(2);
 export const url = address;
-const WAIT_MS = 20_000;
+// Far more than anything takes: a machine may be busy with other things.
+const WAIT_MS = 60_000;
 const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
@@ -34,6 +35,7 @@ export async function open(user, options = {}, prepare = async () => {}) {
   await watchForJumps(page);
   await page.addInitScript(`globalThis.colours = ${colours}`);
   page.setDefaultTimeout(WAIT_MS);
+  page.setDefaultNavigationTimeout(WAIT_MS);
   page.on('pageerror', (error) => errors.push(`${user}: ${error}`));
   const name = pages.has(user) ? `${user}-${pages.size}` : user;
   pages.set(name, page);

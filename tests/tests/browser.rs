@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use viberchat_engines::{Program, skip};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
-const STORY_LIMIT: Duration = Duration::from_secs(300);
+const STORY_LIMIT: Duration = Duration::from_secs(600);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_talk_in_two_windows() -> Result<()> {
