@@ -102,6 +102,11 @@ async function scrollTo(wanted, pixels, meanwhile = async () => {}) {
   throw new Error(`number ${wanted} does not come in sight`);
 }
 
+async function connectAgain() {
+  alice.connectAgain();
+  await alice.evaluate(() => window.dispatchEvent(new Event('online')));
+}
+
 await step('a group has talked for long, and opens where one has not read', async () => {
   await bob.evaluate(startWriters, WRITERS);
   id = await bob.evaluate(talkForLong, { writers: WRITERS, count: HISTORY, name: 'Long talk' });
@@ -139,7 +144,11 @@ await step('pictures that are absent are no matter', () => assert.ok(picturesAsk
 await step('of many messages at once a listener hears a few, and how many more', async () => {
   await alice.getByTestId('jump').click();
   const spoken = alice.getByTestId('spoken');
+  // They come all together when the connection is back.
+  alice.cutOff();
   for (let no = 1; no <= 40; no++) await bob.evaluate(write, { user: 'bob', id, text: `burst ${no}` });
+  await row(bob, 'Long talk').getByTestId('preview').getByText('burst 40').waitFor();
+  await connectAgain();
   await spoken.getByText('Bob Okafor: burst 40').waitFor({ state: 'attached' });
   await spoken.getByText(/^\d+ more messages$/).first().waitFor({ state: 'attached' });
   assert.ok((await spoken.locator('> div').count()) <= 5);
@@ -155,8 +164,7 @@ await step('what appears above the messages does not push them', async () => {
   await alice.getByTestId('connection-state').waitFor();
   await alice.evaluate(inSight);
   assert.deepEqual(await jumpsSeen(alice), []);
-  alice.connectAgain();
-  await alice.evaluate(() => window.dispatchEvent(new Event('online')));
+  await connectAgain();
   await alice.getByTestId('connection-state').waitFor({ state: 'hidden' });
   await alice.evaluate(inSight);
   assert.deepEqual(await jumpsSeen(alice), []);
