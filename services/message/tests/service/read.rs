@@ -107,7 +107,8 @@ async fn the_log_is_read_in_bounded_pages() {
     for n in 0..60 {
         sent(&mut client, "alice", id, &format!("m{n}"), &text).await;
     }
-    let read = |limit| by("alice", ReadLogRequest { conversation_id: id.to_string(), after_seq: 5, limit, bytes_max: 0 });
+    let read =
+        |limit| by("alice", ReadLogRequest { conversation_id: id.to_string(), after_seq: 5, limit, bytes_max: 0 });
     let page = client.read_log(read(3)).await.unwrap().into_inner();
     assert_eq!(page.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [6, 7, 8]);
     assert_eq!(page.head_seq, 60);
