@@ -61,7 +61,8 @@ impl Outbox {
     /// The next frame to write. `None`: there is none, or the connection has to take what it was given first.
     pub(crate) fn pop(&mut self) -> Option<Bytes> {
         let fed_bytes = self.fed_bytes;
-        let frame = self.frames.pop_front_if(|frame| fed_bytes == 0 || fed_bytes + cost_of(&frame.bytes) <= FED_BYTES_MAX)?;
+        let frame =
+            self.frames.pop_front_if(|frame| fed_bytes == 0 || fed_bytes + cost_of(&frame.bytes) <= FED_BYTES_MAX)?;
         self.fed_bytes += cost_of(&frame.bytes);
         let bytes = if frame.is_reply { &mut self.reply_bytes } else { &mut self.push_bytes };
         *bytes -= cost_of(&frame.bytes);

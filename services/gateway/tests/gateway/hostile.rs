@@ -214,7 +214,8 @@ async fn a_reader_that_stalls_holds_little_and_is_closed() {
         gateway.world.append(group, "alice", &text, "");
         if number % 50 == 49 {
             assert_eq!(reading.entries(group, 50).await.len(), 50);
-            queued = gateway.operations.sessions(None).iter().map(|session| session.queued_bytes).fold(queued, u32::max);
+            queued =
+                gateway.operations.sessions(None).iter().map(|session| session.queued_bytes).fold(queued, u32::max);
         }
     }
     assert!((32 * 1024..=256 * 1024).contains(&queued), "{queued} bytes waited for one socket");

@@ -244,9 +244,7 @@ impl Model {
     fn answer(&mut self) {
         let Some(job) = self.job.take() else { return };
         let done = match job {
-            Job::Log { conversation, after_seq, limit, .. } => {
-                JobDone::Log(self.read(conversation, after_seq, limit))
-            }
+            Job::Log { conversation, after_seq, limit, .. } => JobDone::Log(self.read(conversation, after_seq, limit)),
             Job::Heads(ids) => JobDone::Heads(Ok(ids
                 .into_iter()
                 .filter_map(|id| {
