@@ -178,7 +178,9 @@ impl Worker {
             while left.len() > 0 {
                 if let Err(error) = self.answer(&mut left) {
                     let error = classify(&error);
-                    left.by_ref().for_each(|question| drop(question(Err(&error))));
+                    for question in left.by_ref() {
+                        question(Err(&error));
+                    }
                 }
             }
         }

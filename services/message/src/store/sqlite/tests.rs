@@ -37,7 +37,7 @@ fn a_file_of_a_later_release_is_refused() {
     drop(file.store());
     Connection::open(file.path()).unwrap().pragma_update(None, "user_version", 900).unwrap();
     let options = SqliteOptions { readers: 1, queue: 1 };
-    let metrics = StoreMetrics::new(&viberchat_kit::telemetry::Metrics::new());
+    let metrics = StoreMetrics::new(&Metrics::new());
     let error = SqliteStore::open(&file.path(), options, metrics).err().unwrap();
     assert!(matches!(error, OpenError::TooNew { found: 900, .. }), "{error}");
 }
