@@ -3,20 +3,19 @@
 //! Rules
 //! - An answer counts from when it was *asked*, and serves for [`FRESH`]: so a removal stops a user within that time.
 //! - Refusals are not kept: who has just been added, or is blocked no more, is not refused by an old answer.
-//! - One question at a time per (conversation, user); who needs the answer waits for the same one. Lists of many ask about
-//!   all whose answer is not fresh in one call, beside these.
+//! - One question at a time per (conversation, user); who needs the answer waits for the same one, and what waits is asked
+//!   together: see `asking`. Lists of many ask about all whose answer is not fresh in one call, beside these.
 //! - When the conversation service does not answer, members known go on for the grace time, and nobody else.
 
-use std::collections::HashMap;
+mod asking;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tonic::Request;
-use viberchat_kit::error::{Error, Outcome, Reason, Result};
+use viberchat_kit::error::{Error, Outcome, Result};
 use viberchat_kit::id::{ConversationId, UserId};
 use viberchat_kit::rpc::{Channel, with_deadline};
 use viberchat_kit::{fault, lifecycle};
@@ -25,6 +24,7 @@ use viberchat_proto::conversation::v1::{
     AuthorizeMemberRequest, AuthorizeMemberResponse, BatchAuthorizeMembersRequest,
 };
 
+use self::asking::Asking;
 use crate::convert;
 use crate::domain::membership::{Role, Standing};
 use crate::domain::visibility::{History, View};
@@ -47,7 +47,6 @@ const PAIRS_MAX: usize = 200;
 
 /// Whom a question is about.
 pub(crate) type Key = (ConversationId, UserId);
-type Asking = Shared<BoxFuture<'static, Result<Known>>>;
 
 /// What a user may do, for now.
 #[derive(Clone, Debug)]
@@ -115,7 +114,7 @@ pub(crate) struct Authorizer {
     client: ConversationServiceClient<Channel>,
     /// Members only.
     known: moka::future::Cache<Key, Known>,
-    asking: Mutex<HashMap<Key, Asking>>,
+    asking: Asking,
     /// When a question last got no answer. Written by questions, read by whoever needs an answer.
     unanswered: Mutex<Option<Instant>>,
     grace: Duration,
@@ -135,7 +134,7 @@ impl Authorizer {
         Self {
             client: ConversationServiceClient::new(conversation),
             known: moka::future::Cache::builder().max_capacity(known_max).time_to_live(grace.max(FRESH)).build(),
-            asking: Mutex::default(),
+            asking: Asking::default(),
             unanswered: Mutex::default(),
             grace,
             lifecycle,
@@ -218,8 +217,9 @@ impl Authorizer {
             let asked: Vec<&Key> = chunk.iter().map(|(index, _)| &keys[*index]).collect();
             let may_grace = |(_, old): &(usize, Option<Known>)| old.as_ref().is_some_and(|k| self.may_grace(k, need));
             let timeout = if chunk.iter().all(may_grace) { PATIENCE } else { QUESTION_TIMEOUT };
-            let until = deadline.into_iter().chain([Instant::now() + timeout]).min();
-            match self.question_of_many(&asked, until).await {
+            let until = Instant::now() + timeout;
+            let until = deadline.map_or(until, |deadline| until.min(deadline));
+            match self.question(&asked, until).await {
                 Ok(known) => {
                     for ((index, _), known) in chunk.iter().zip(known) {
                         answers[*index] = (known.standing.version >= need.version_min).then(|| known.as_answer());
@@ -237,10 +237,9 @@ impl Authorizer {
     }
 
     /// Cancel safe: what is not remembered is asked again.
-    async fn question_of_many(&self, keys: &[&Key], until: Option<Instant>) -> Result<Vec<Known>> {
+    async fn question(&self, keys: &[&Key], until: Instant) -> Result<Vec<Known>> {
         self.metrics.questions.inc();
         let asked_at = Instant::now();
-        let until = until.unwrap_or(asked_at + QUESTION_TIMEOUT);
         let requests = keys.iter().map(|key| request(key)).collect();
         let timeout = until.saturating_duration_since(asked_at);
         let request = with_deadline(Request::new(BatchAuthorizeMembersRequest { requests }), timeout);
@@ -301,19 +300,6 @@ impl Authorizer {
             }
         }
     }
-
-    /// Joins the question that is under way, or asks one. It runs in a task of its own: whoever waits may go.
-    fn ask(self: &Arc<Self>, key: &Key) -> Asking {
-        let mut asking = self.asking.lock();
-        if let Some(under_way) = asking.get(key) {
-            return under_way.clone();
-        }
-        let task = self.lifecycle.spawn("message-authorize", question(self.clone(), key.clone()));
-        let answer = task.map(|ended| ended.unwrap_or_else(|_| Err(error::membership_unavailable())));
-        let answer = answer.boxed().shared();
-        asking.insert(key.clone(), answer.clone());
-        answer
-    }
 }
 
 /// Whether an answer is good enough for somebody who came at `asked_for`: a refusal that was asked for before may be
@@ -324,48 +310,8 @@ fn satisfies(known: &Known, need: Need, asked_for: Instant) -> bool {
         && (!known.is_refusal(need) || known.asked_at >= asked_for)
 }
 
-async fn question(authorizer: Arc<Authorizer>, key: Key) -> Result<Known> {
-    let guard = Forget { authorizer: &authorizer, key: &key };
-    authorizer.metrics.questions.inc();
-    let asked_at = Instant::now();
-    let request = with_deadline(Request::new(request(&key)), QUESTION_TIMEOUT);
-    let mut client = authorizer.client.clone();
-    // The server ends the call at the deadline; a network may lose even that.
-    let answered = tokio::time::timeout(QUESTION_TIMEOUT, client.authorize_member(request)).await;
-    let known = match answered {
-        Ok(Ok(response)) => {
-            *authorizer.unanswered.lock() = None;
-            let standing = Arc::new(standing(response.get_ref()));
-            Ok(Known { standing, asked_at })
-        }
-        Ok(Err(status)) => Err(Error::from_status(&status)),
-        Err(_) => Err(Error::new(Reason::DeadlineExceeded, "the conversation service did not answer")),
-    };
-    let known = match known {
-        Ok(known) => {
-            authorizer.remember(&key, &known).await;
-            Ok(known)
-        }
-        Err(failed) => Err(authorizer.unanswered(&failed)),
-    };
-    drop(guard);
-    known
-}
-
 fn request((conversation_id, user): &Key) -> AuthorizeMemberRequest {
     AuthorizeMemberRequest { conversation_id: conversation_id.to_string(), user_id: user.as_str().to_owned() }
-}
-
-/// Takes a question off the list, also if its task is cut off.
-struct Forget<'a> {
-    authorizer: &'a Authorizer,
-    key: &'a Key,
-}
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        self.authorizer.asking.lock().remove(self.key);
-    }
 }
 
 fn standing(response: &AuthorizeMemberResponse) -> Standing {

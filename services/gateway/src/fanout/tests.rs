@@ -61,6 +61,7 @@ fn join(registry: &Registry, name: &str) -> (Arc<User>, Arc<Member>) {
     let ends = (now + Duration::from_secs(3600), Timestamp::from_millis(0));
     session.welcome(now, &frames::reply(1, None), identity(name), false, ends, Duration::from_secs(1));
     session.pop_frame();
+    session.frames_taken();
     let member = Member::new(session);
     let user = registry.join(&user(name), &member, ROOM);
     registry.attach(&user, &member);
@@ -70,7 +71,11 @@ fn join(registry: &Registry, name: &str) -> (Arc<User>, Arc<Member>) {
 fn pushes(member: &Member) -> Vec<Value> {
     let mut session = member.session();
     session.advance(Instant::now());
-    std::iter::from_fn(|| session.pop_frame())
+    let next = || {
+        session.frames_taken();
+        session.pop_frame()
+    };
+    std::iter::from_fn(next)
         .map(|frame| serde_json::from_slice::<Value>(&frame).expect("JSON")["push"].clone())
         .collect()
 }

@@ -40,6 +40,7 @@ macro_rules! stamp {
                 a_deletion_takes_reactions_and_pins_away,
                 overviews_count_from_the_place_that_is_asked_for,
                 an_unknown_log_is_empty,
+                pages_are_as_of_their_moment_and_of_their_viewer,
                 a_write_by_another_handle_is_noticed,
             ]
         }
@@ -643,4 +644,61 @@ pub(crate) async fn a_write_by_another_handle_is_noticed(backend: &dyn Backend) 
     assert!(two.written_elsewhere().await.unwrap());
     assert!(!two.written_elsewhere().await.unwrap(), "it is said once");
     assert!(!one.written_elsewhere().await.unwrap(), "own writes are none");
+}
+
+/// Whatever a handle keeps of what it has read: after each change, by whichever handle, it shows what is, to each their own.
+pub(crate) async fn pages_are_as_of_their_moment_and_of_their_viewer(backend: &dyn Backend) {
+    let (one, other) = (backend.open().await, backend.open().await);
+    let mut log = Writer::new(id(1));
+    for n in 1..=3 {
+        store(&one, log.message("alice", &format!("m{n}"), "text")).await;
+    }
+    let page = async |handle: &Arc<dyn Store>, viewer: &str| {
+        let slice = handle.messages(id(1), user(viewer), MessageRange::Before(u64::MAX), ALL).await.unwrap();
+        let log = handle.read_log(id(1), 0, ALL).await.unwrap();
+        assert_eq!((slice.head, log.head), (log.records.last().unwrap().head, slice.head));
+        slice.messages
+    };
+    let changes = [
+        log.react("bob", 1, "+1"),
+        log.edit(2, "e1", "edited"),
+        log.react("alice", 1, "+1"),
+        log.pin("alice", 3),
+        log.delete(2, "d1"),
+        log.unreact("bob", 1, "+1"),
+        log.unpin("bob", 3),
+        log.message("bob", "m4", "more"),
+    ];
+    let mut seen = Vec::new();
+    for (turn, change) in changes.into_iter().enumerate() {
+        // Both have read what is about to change.
+        for handle in [&one, &other] {
+            page(handle, "alice").await;
+        }
+        store(if turn % 2 == 0 { &one } else { &other }, change).await;
+        let mut shown = Vec::new();
+        for handle in [&other, &one, &other] {
+            shown.push((page(handle, "alice").await, page(handle, "bob").await));
+        }
+        assert!(shown.windows(2).all(|pair| pair[0] == pair[1]), "turn {turn}: {shown:?}");
+        let (of_alice, of_bob) = shown.remove(0);
+        let own = |of: &[MessageRecord]| counts(&of[0]).first().map(|(_, count, reacted)| (*count, *reacted));
+        let second = of_alice[1].edit.is_some() as u8 + 2 * of_alice[1].delete_time.is_some() as u8;
+        seen.push((own(&of_alice), own(&of_bob), second, of_alice[2].pin.is_some(), of_alice.len()));
+    }
+    let (theirs, ours) = (Some((1, false)), Some((1, true)));
+    let both = Some((2, true));
+    let deleted = seen[4].2;
+    assert!(deleted >= 2);
+    let expected = [
+        (theirs, ours, 0, false, 3),
+        (theirs, ours, 1, false, 3),
+        (both, both, 1, false, 3),
+        (both, both, 1, true, 3),
+        (both, both, deleted, true, 3),
+        (ours, theirs, deleted, true, 3),
+        (ours, theirs, deleted, false, 3),
+        (ours, theirs, deleted, false, 4),
+    ];
+    assert_eq!(seen, expected);
 }

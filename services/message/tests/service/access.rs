@@ -78,7 +78,7 @@ async fn all_calls(client: &mut Client, user: &str, id: &str, message_id: &str) 
     call!(mark_delivered, MarkDeliveredRequest { seq: 1 });
     call!(get_message, GetMessageRequest { message_id: message_id.clone() });
     call!(list_messages, ListMessagesRequest { page_size: 0, page_token: String::new(), anchor: None });
-    call!(read_log, ReadLogRequest { after_seq: 0, limit: 0 });
+    call!(read_log, ReadLogRequest { after_seq: 0, limit: 0, bytes_max: 0 });
     call!(mark_read, MarkReadRequest { seq: 1 });
     call!(list_positions, ListPositionsRequest { page_size: 0, page_token: String::new() });
     let delete_id = format!("d{}", &request_id[..20]);

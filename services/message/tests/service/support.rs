@@ -486,7 +486,7 @@ pub(crate) async fn log(client: &mut Client, user: &str, id: ConversationId) -> 
     let mut entries: Vec<proto::LogEntry> = Vec::new();
     loop {
         let after_seq = entries.last().map_or(0, end_of);
-        let request = proto::ReadLogRequest { conversation_id: id.to_string(), after_seq, limit: 200 };
+        let request = proto::ReadLogRequest { conversation_id: id.to_string(), after_seq, limit: 200, bytes_max: 0 };
         let page = client.read_log(by(user, request)).await.unwrap().into_inner();
         for entry in page.entries {
             assert_eq!(entry.seq, entries.last().map_or(0, end_of) + 1, "the log has no gap");

@@ -98,7 +98,7 @@ async fn the_log_shows_the_own_stays_and_hides_what_is_about_the_rest() {
         let mut entries: Vec<LogEntry> = Vec::new();
         while entries.last().map_or(0, end_of) < head {
             let after_seq = entries.last().map_or(0, end_of);
-            let request = ReadLogRequest { conversation_id: id.to_string(), after_seq, limit };
+            let request = ReadLogRequest { conversation_id: id.to_string(), after_seq, limit, bytes_max: 0 };
             entries.extend(client.read_log(by("bob", request)).await.unwrap().into_inner().entries);
         }
         assert_shows(&entries, &seen, head);

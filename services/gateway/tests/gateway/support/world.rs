@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) sends_hang: bool,
     /// Calls of ReadLog that fail before one works.
     pub(crate) reads_fail: usize,
+    /// The most bytes that a call of ReadLog asked for.
+    pub(crate) read_bytes_max: u32,
     /// Calls of ReadLog so far.
     pub(crate) reads: usize,
     /// No snapshot is given.

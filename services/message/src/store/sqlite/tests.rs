@@ -1,6 +1,8 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rusqlite::Connection;
+use viberchat_kit::telemetry::Metrics;
 
 use super::stamp::SqliteFile;
 use super::*;
@@ -35,7 +37,7 @@ fn a_file_of_a_later_release_is_refused() {
     drop(file.store());
     Connection::open(file.path()).unwrap().pragma_update(None, "user_version", 900).unwrap();
     let options = SqliteOptions { readers: 1, queue: 1 };
-    let metrics = StoreMetrics::new(&viberchat_kit::telemetry::Metrics::new());
+    let metrics = StoreMetrics::new(&Metrics::new());
     let error = SqliteStore::open(&file.path(), options, metrics).err().unwrap();
     assert!(matches!(error, OpenError::TooNew { found: 900, .. }), "{error}");
 }
@@ -58,4 +60,34 @@ async fn a_reader_cannot_write() {
     let written = store.readers.read(|connection| connection.execute("DELETE FROM position", [])).await;
     assert!(written.is_err());
     assert!(store.heads(Vec::new()).await.is_ok(), "a connection that failed is replaced");
+}
+
+/// All members of a group want the page that nobody has read yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_readers_of_one_page_cost_one_read() {
+    let file = SqliteFile::new();
+    let metrics = StoreMetrics::new(&Metrics::new());
+    let options = SqliteOptions { readers: 3, queue: 64 };
+    let store = Arc::new(SqliteStore::open(&file.path(), options, metrics.clone()).unwrap());
+    let conversation_id = ConversationId::from_bytes([1; 16]);
+    let user = |name: &str| UserId::parse(name).unwrap();
+    let sql = Connection::open(file.path()).unwrap();
+    sql.execute_batch(
+        "WITH RECURSIVE place(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM place WHERE seq < 100)
+         INSERT INTO log (conversation_id, seq, message_no, last_message_seq, conversation_version, create_time_ms, kind,
+                          actor_user_id, request_id, fingerprint, erased, body)
+         SELECT x'01010101010101010101010101010101', seq, seq, seq, 0, 1000, 1, 'alice', 'm' || seq, zeroblob(16), 0, x'00'
+         FROM place;",
+    )
+    .unwrap();
+    let range = MessageRange::Before(u64::MAX);
+    let limit = ReadLimit { items: 50, bytes: 100_000 };
+    let reading = (0..1_000).map(|index| {
+        let (store, viewer) = (store.clone(), user(&format!("u{index}")));
+        tokio::spawn(async move { store.messages(conversation_id, viewer, range, limit).await.unwrap() })
+    });
+    for read in reading.collect::<Vec<_>>() {
+        assert_eq!(read.await.unwrap().messages.len(), 50);
+    }
+    assert_eq!((metrics.pages_read.get(), metrics.pages_known.get()), (1, 999));
 }
