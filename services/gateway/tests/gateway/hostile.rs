@@ -106,6 +106,7 @@ async fn a_silent_client_is_closed_and_one_that_beats_is_not() {
     let gateway = Gateway::with(|config| (config.heartbeat_ms, config.silence_ms_max) = (200, 600)).await;
     let mut silent = gateway.ready("alice").await;
     let mut beating = gateway.ready("alice").await;
+    // The time in which the silent one has to be closed, and the other one not.
     for _ in 0..10 {
         beating.call("heartbeat", json!({})).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -256,7 +257,8 @@ async fn a_slow_reader_gets_everything_in_the_end() {
     for _ in 0..1000 {
         gateway.world.append(group, "alice", &text, "");
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let is_behind = || gateway.operations.sessions(None).iter().any(|session| session.behind_count > 0);
+    crate::support::eventually("the socket takes no more", is_behind).await;
     assert_eq!(slow.entries(group, 1000).await, (1..=1000).collect::<Vec<_>>());
     assert!(gateway.world.0.lock().reads > 0, "the log had to be asked");
 }

@@ -115,6 +115,7 @@ async fn a_removed_member_is_refused_by_every_call_within_a_second_of_the_commit
     let message = sent(&mut client, "bob", id, "m1", "hello").await.message_id;
 
     world.members.remove(id, "bob");
+    // The second that the contract allows: afterwards every call is refused, without a second try.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let refused = all_calls(&mut client, "bob", &id.to_string(), &message).await;
     assert!(refused.iter().all(|(_, reason)| *reason == Some(Reason::ConversationNotFound)), "{refused:?}");
@@ -232,6 +233,7 @@ async fn a_silent_conversation_service_delays_known_members_a_little_and_strange
     let mut client = node.client();
     let id = world.members.direct(["alice", "bob"]);
     sent(&mut client, "alice", id, "m0", "alice is known").await;
+    // Until what is known of her is older than the second that an answer serves.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     world.members.silent.store(true, Ordering::SeqCst);
 

@@ -98,8 +98,12 @@ impl MessageService for World {
         let reading = futures::stream::unfold((requests, world, weak), |(mut requests, world, weak)| async move {
             while let Some(Ok(request)) = requests.next().await {
                 let context = request.context.unwrap_or_default();
-                if world.0.lock().sends_hang {
-                    continue;
+                {
+                    let mut state = world.0.lock();
+                    if state.sends_hang {
+                        state.sends_unanswered += 1;
+                        continue;
+                    }
                 }
                 let result = match world.send(&context.on_behalf_of, &request.send.unwrap_or_default()) {
                     Ok(response) => Sent::Response(response),
