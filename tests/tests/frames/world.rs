@@ -215,7 +215,8 @@ impl User {
 
     /// The entries after a seq.
     pub(crate) async fn log(&self, conversation: &str, after_seq: u64) -> Result<Vec<message::LogEntry>, Refusal> {
-        let request = message::ReadLogRequest { conversation_id: conversation.to_owned(), after_seq, limit: 0, bytes_max: 0 };
+        let request =
+            message::ReadLogRequest { conversation_id: conversation.to_owned(), after_seq, limit: 0, bytes_max: 0 };
         Ok(self.call::<ReadLog>(request).await?.entries)
     }
 

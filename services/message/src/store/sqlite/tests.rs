@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use tokio::task::JoinSet;
 use viberchat_kit::telemetry::Metrics;
 
 use super::stamp::SqliteFile;
@@ -82,12 +83,13 @@ async fn many_readers_of_one_page_cost_one_read() {
     .unwrap();
     let range = MessageRange::Before(u64::MAX);
     let limit = ReadLimit { items: 50, bytes: 100_000 };
-    let reading = (0..1_000).map(|index| {
+    let mut reading = JoinSet::new();
+    for index in 0..1_000 {
         let (store, viewer) = (store.clone(), user(&format!("u{index}")));
-        tokio::spawn(async move { store.messages(conversation_id, viewer, range, limit).await.unwrap() })
-    });
-    for read in reading.collect::<Vec<_>>() {
-        assert_eq!(read.await.unwrap().messages.len(), 50);
+        reading.spawn(async move { store.messages(conversation_id, viewer, range, limit).await.unwrap() });
+    }
+    for page in reading.join_all().await {
+        assert_eq!(page.messages.len(), 50);
     }
     assert_eq!((metrics.pages_read.get(), metrics.pages_known.get()), (1, 999));
 }
