@@ -33,6 +33,8 @@ impl Watchers {
             let mut client = Client::connect(server.http, user, &server.token(user)?, false).await?;
             client.ready().await?;
             watch(&mut client, &[watched.to_owned()]).await?;
+            // The user's presence so far: what is waited for is a change.
+            client.forget_early();
             client.into_socket()
         });
         let sockets = futures::stream::iter(connecting).buffered(HANDSHAKES).try_collect().await?;

@@ -1,8 +1,7 @@
 use std::path::PathBuf;
-use std::sync::Arc;
 
+use futures::future::join_all;
 use rusqlite::Connection;
-use tokio::task::JoinSet;
 use viberchat_kit::telemetry::Metrics;
 
 use super::stamp::SqliteFile;
@@ -69,7 +68,7 @@ async fn many_readers_of_one_page_cost_one_read() {
     let file = SqliteFile::new();
     let metrics = StoreMetrics::new(&Metrics::new());
     let options = SqliteOptions { readers: 3, queue: 64 };
-    let store = Arc::new(SqliteStore::open(&file.path(), options, metrics.clone()).unwrap());
+    let store = SqliteStore::open(&file.path(), options, metrics.clone()).unwrap();
     let conversation_id = ConversationId::from_bytes([1; 16]);
     let user = |name: &str| UserId::parse(name).unwrap();
     let sql = Connection::open(file.path()).unwrap();
@@ -83,13 +82,9 @@ async fn many_readers_of_one_page_cost_one_read() {
     .unwrap();
     let range = MessageRange::Before(u64::MAX);
     let limit = ReadLimit { items: 50, bytes: 100_000 };
-    let mut reading = JoinSet::new();
-    for index in 0..1_000 {
-        let (store, viewer) = (store.clone(), user(&format!("u{index}")));
-        reading.spawn(async move { store.messages(conversation_id, viewer, range, limit).await.unwrap() });
-    }
-    for page in reading.join_all().await {
-        assert_eq!(page.messages.len(), 50);
+    let reading = (0..1_000).map(|index| store.messages(conversation_id, user(&format!("u{index}")), range, limit));
+    for slice in join_all(reading).await {
+        assert_eq!(slice.unwrap().messages.len(), 50);
     }
     assert_eq!((metrics.pages_read.get(), metrics.pages_known.get()), (1, 999));
 }
