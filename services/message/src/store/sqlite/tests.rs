@@ -1,9 +1,13 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use futures::future::join_all;
 use rusqlite::Connection;
 
 use super::stamp::SqliteFile;
 use super::*;
+use crate::store::conformance::{Writer, bodies, id, in_space};
+use crate::store::{Appended, Store};
 
 /// The present schema, for people: migrations alone do not show it. `make gen` writes it anew.
 #[test]
@@ -58,4 +62,42 @@ async fn a_reader_cannot_write() {
     let written = store.readers.read(|connection| connection.execute("DELETE FROM position", [])).await;
     assert!(written.is_err());
     assert!(store.heads(Vec::new()).await.is_ok(), "a connection that failed is replaced");
+}
+
+/// The second net under the service's own look-up: an engine with an index over the ids has one.
+#[tokio::test]
+async fn a_taken_id_writes_nothing() {
+    in_space(async {
+        let file = SqliteFile::new();
+        let handle: Arc<dyn Store> = Arc::new(file.store());
+        let mut log = Writer::new(id(1));
+        assert_eq!(handle.append(log.message("alice", "m1", "one")).await.unwrap(), Appended::Stored);
+        let mut again = log.message("bob", "m1", "of bob");
+        again.records.extend(log.message("alice", "m1", "again").records);
+        // Others that wait at the same time are not concerned.
+        let others = (2..6).map(|n| {
+            let (handle, mut other) = (&handle, Writer::new(id(n)));
+            async move { handle.append(other.message("carol", "m1", "elsewhere")).await }
+        });
+        let (taken, others) = futures::join!(handle.append(again), join_all(others));
+        assert_eq!(taken.unwrap(), Appended::IdTaken);
+        assert!(others.into_iter().all(|other| other.unwrap() == Appended::Stored));
+        assert_eq!(bodies(&handle, 1).await, ["one"]);
+        assert_eq!(bodies(&handle, 5).await, ["elsewhere"]);
+    })
+    .await;
+}
+
+/// One file's versions tell exactly who wrote.
+#[tokio::test]
+async fn own_writes_are_none_of_another_handle() {
+    in_space(async {
+        let file = SqliteFile::new();
+        let handle: Arc<dyn Store> = Arc::new(file.store());
+        let mut log = Writer::new(id(1));
+        handle.written_elsewhere().await.unwrap();
+        handle.append(log.message("alice", "m1", "one")).await.unwrap();
+        assert!(!handle.written_elsewhere().await.unwrap());
+    })
+    .await;
 }
