@@ -58,8 +58,8 @@ use self::error::{corrupt, unavailable};
 use self::known::Known;
 use self::statements::Statements;
 use super::{
-    Append, Appended, LogSlice, MessageRange, MessageSlice, Overview, PositionSet, PositionSlice, ReactionKey,
-    ReadLimit, Result, Store,
+    Append, Appended, LogSlice, MessageRange, MessageSlice, Overview, POSITIONS_WITHIN, PositionSet, PositionSlice,
+    ReactionKey, ReadLimit, Result, Store, WRITES_NOTICED_WITHIN,
 };
 use crate::config::CassandraConfig;
 use crate::domain::dedup::{Found, WriteId};
@@ -68,12 +68,15 @@ use crate::domain::position::Mark;
 
 /// Logs that one question about many asks for at once.
 const AT_ONCE: usize = 32;
-/// Logs of which something waits to be written. An append beyond writes it itself.
+/// Logs of which something is written in time. What waits beyond is written by whoever reads that log next.
 const DUE_MAX: usize = 16_384;
 /// Between the times at which what waits is written; positions follow within a second.
 const DUE_INTERVAL: Duration = Duration::from_millis(400);
 /// Other handles' writes cannot be seen cheaply, so they are taken for granted this often.
 const ELSEWHERE_INTERVAL: Duration = Duration::from_millis(900);
+
+const _: () = assert!(DUE_INTERVAL.as_millis() < POSITIONS_WITHIN.as_millis());
+const _: () = assert!(ELSEWHERE_INTERVAL.as_millis() < WRITES_NOTICED_WITHIN.as_millis());
 
 /// Why a keyspace cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -62,7 +62,7 @@ impl CassandraStore {
             if bucket == oldest || self.is_opened_before(conversation_id, bucket, dead).await? {
                 break;
             }
-            if newest - bucket == BUCKETS_MAX {
+            if newest - bucket + 1 == BUCKETS_MAX {
                 return Err(StoreError::IdempotencyWindow);
             }
             bucket -= 1;
