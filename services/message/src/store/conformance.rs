@@ -688,10 +688,10 @@ pub(crate) async fn the_position_of_a_sender_is_seen_by_others_soon(backend: &dy
         let mut append = log.message("alice", &format!("m{n}"), "text");
         append.positions = vec![Position::read(user("alice"), n, n)];
         store(&one, append).await;
-        let position = Position::read(user("alice"), n, n);
-        assert_eq!(one.positions(id(1), None, 9).await.unwrap().positions, [position.clone()]);
+        let position = [Position::read(user("alice"), n, n)];
+        assert_eq!(one.positions(id(1), None, 9).await.unwrap().positions, position);
         let begun = Instant::now();
-        while two.positions(id(1), None, 9).await.unwrap().positions != [position.clone()] {
+        while two.positions(id(1), None, 9).await.unwrap().positions != position {
             assert!(begun.elapsed() < 2 * POSITIONS_WITHIN);
             one.written_elsewhere().await.unwrap();
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -30,8 +30,8 @@ impl Cassandra {
         Some(config)
     }
 
-    async fn store(&self) -> CassandraStore {
-        CassandraStore::open_with(&self.0, Arc::new(SystemClock), SHIFT).await.unwrap()
+    fn store(&self) -> BoxFuture<'_, CassandraStore> {
+        async { CassandraStore::open_with(&self.0, Arc::new(SystemClock), SHIFT).await.unwrap() }.boxed()
     }
 }
 
@@ -72,7 +72,7 @@ async fn sixteen_writers_roll_buckets_without_a_gap_and_each_write_is_there_once
     const WRITERS: usize = 16;
     const WRITES: usize = 6;
     let Some(cassandra) = Cassandra::find().await else { return };
-    in_space(async {
+    in_space(Box::pin(async {
         let handles = join_all((0..4).map(|_| cassandra.open())).await;
         let writers = (0..WRITERS).map(|writer| {
             let handle = &handles[writer % handles.len()];
@@ -100,7 +100,7 @@ async fn sixteen_writers_roll_buckets_without_a_gap_and_each_write_is_there_once
         assert_eq!(all.len(), WRITERS * WRITES);
         let numbers = handles[1].read_log(id(1), 0, ALL).await.unwrap().records;
         assert!(numbers.iter().all(|record| record.head.message_no == record.head.seq));
-    })
+    }))
     .await;
 }
 
@@ -115,7 +115,7 @@ async fn fill(handle: &Arc<dyn Store>, log: &mut Writer, n: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_handles_that_open_a_bucket_at_once_one_does() {
     let Some(cassandra) = Cassandra::find().await else { return };
-    in_space(async {
+    in_space(Box::pin(async {
         let (one, two) = (cassandra.open().await, cassandra.open().await);
         let mut log = Writer::new(id(1));
         for bucket in 1..6 {
@@ -133,14 +133,14 @@ async fn of_two_handles_that_open_a_bucket_at_once_one_does() {
             assert!([(stored, lost), (lost, stored)].contains(&answers), "{answers:?}");
         }
         assert_eq!(bodies(&cassandra.open().await, 1).await.len(), 41);
-    })
+    }))
     .await;
 }
 
 #[tokio::test]
 async fn who_believes_in_another_head_opens_no_bucket() {
     let Some(cassandra) = Cassandra::find().await else { return };
-    in_space(async {
+    in_space(Box::pin(async {
         let handle = cassandra.open().await;
         let mut log = Writer::new(id(1));
         fill(&handle, &mut log, 3).await;
@@ -151,14 +151,14 @@ async fn who_believes_in_another_head_opens_no_bucket() {
             assert_eq!(handle.append(append).await.unwrap(), Appended::Conflict { head: 3 });
         }
         assert_eq!(bodies(&cassandra.open().await, 1).await.len(), 3);
-    })
+    }))
     .await;
 }
 
 #[tokio::test]
 async fn a_head_is_found_with_a_hint_that_lags_by_three_buckets_or_leads_by_one() {
     let Some(cassandra) = Cassandra::find().await else { return };
-    in_space(async {
+    in_space(Box::pin(async {
         let mut log = Writer::new(id(1));
         let writing = Arc::new(cassandra.store().await);
         let handle = writing.clone() as Arc<dyn Store>;
@@ -175,14 +175,14 @@ async fn a_head_is_found_with_a_hint_that_lags_by_three_buckets_or_leads_by_one(
         assert_eq!(other.heads(vec![id(1)]).await.unwrap(), [log.head]);
         fill(&other, &mut log, 1).await;
         assert_eq!(bodies(&handle, 1).await.len(), 27);
-    })
+    }))
     .await;
 }
 
 #[tokio::test]
 async fn an_id_is_found_after_four_buckets_by_whoever_is_asked() {
     let Some(cassandra) = Cassandra::find().await else { return };
-    in_space(async {
+    in_space(Box::pin(async {
         let handle = cassandra.open().await;
         let mut log = Writer::new(id(1));
         fill(&handle, &mut log, 36).await;
@@ -193,14 +193,14 @@ async fn an_id_is_found_after_four_buckets_by_whoever_is_asked() {
         assert_eq!((head, places), (log.head, vec![Some(2), Some(36), None]));
         let (_, later) = other.find_ids(id(1), asked(), 30).await.unwrap();
         assert_eq!(later[1].map(|found| found.seq), Some(36));
-    })
+    }))
     .await;
 }
 
 #[tokio::test]
 async fn a_batch_longer_than_a_bucket_is_stored_whole() {
     let Some(cassandra) = Cassandra::find().await else { return };
-    in_space(async {
+    in_space(Box::pin(async {
         let (one, two) = (cassandra.open().await, cassandra.open().await);
         let mut log = Writer::new(id(1));
         fill(&one, &mut log, 5).await;
@@ -211,14 +211,14 @@ async fn a_batch_longer_than_a_bucket_is_stored_whole() {
         assert_eq!(one.append(append).await.unwrap(), Appended::Stored);
         assert_eq!(two.heads(vec![id(1)]).await.unwrap(), [log.head]);
         assert_eq!(bodies(&two, 1).await.len(), 25);
-    })
+    }))
     .await;
 }
 
 #[tokio::test]
 async fn what_a_crash_left_undone_is_done_by_who_reads_next() {
     let Some(cassandra) = Cassandra::find().await else { return };
-    in_space(async {
+    in_space(Box::pin(async {
         let mut log = Writer::new(id(1));
         let mut dying = cassandra.store().await;
         dying.dies_before_projecting = true;
@@ -250,14 +250,14 @@ async fn what_a_crash_left_undone_is_done_by_who_reads_next() {
         for (seq, left) in [(1, b"m"), (5, b"e")] {
             assert_eq!(reading.entry(id(1), seq).await.unwrap().unwrap().body(), left);
         }
-    })
+    }))
     .await;
 }
 
 #[tokio::test]
 async fn a_projection_that_comes_late_brings_nothing_back() {
     let Some(cassandra) = Cassandra::find().await else { return };
-    in_space(async {
+    in_space(Box::pin(async {
         let store = Arc::new(cassandra.store().await);
         let handle = store.clone() as Arc<dyn Store>;
         let mut log = Writer::new(id(1));
@@ -275,7 +275,7 @@ async fn a_projection_that_comes_late_brings_nothing_back() {
         let message = handle.messages_at(id(1), None, vec![1]).await.unwrap().messages.remove(0);
         assert!(message.delete_time.is_some());
         assert_eq!(message.edit, Some((Timestamp::from_millis(1_002), b"e".to_vec())));
-    })
+    }))
     .await;
 }
 
@@ -287,5 +287,5 @@ async fn a_schema_may_be_made_twice_and_by_two_at_once() {
     assert_eq!(migrate(&config, true).await.unwrap(), planned, "a dry run changes nothing");
     let (one, two) = futures::join!(migrate(&config, false), migrate(&config, false));
     assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
-    assert_eq!(migrate(&config, false).await.unwrap(), [String::new(); 0]);
+    assert!(migrate(&config, false).await.unwrap().is_empty(), "nothing is left to do");
 }
