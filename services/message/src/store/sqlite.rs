@@ -116,7 +116,9 @@ impl Store for SqliteStore {
         &self,
         conversation_id: ConversationId,
         ids: Vec<WriteId>,
+        _after_seq: u64,
     ) -> BoxFuture<'_, Result<(Head, Vec<Option<Found>>)>> {
+        // The index finds an id as fast in the whole log.
         self.readers.read(move |connection| log::find_ids(connection, conversation_id, &ids)).boxed()
     }
 
@@ -223,6 +225,10 @@ impl Store for SqliteStore {
 
     fn written_elsewhere(&self) -> BoxFuture<'_, Result<bool>> {
         self.writer.maintain().boxed()
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<()>> {
+        self.readers.read(|connection| connection.query_row("SELECT 1", [], |_| Ok(()))).boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

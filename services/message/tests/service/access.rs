@@ -241,7 +241,9 @@ async fn a_silent_conversation_service_delays_known_members_a_little_and_strange
     for n in 1..20 {
         sent(&mut client, "alice", id, &format!("m{n}"), "text").await;
     }
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    // Not of a machine that is busy with an engine.
+    let patience = Duration::from_secs(if cassandra().is_some() { 9 } else { 1 });
+    assert!(begun.elapsed() < patience, "{:?}", begun.elapsed());
     let request = with_deadline(by("bob", message(id, "m1", "text")), Duration::from_millis(200));
     assert!(client.send_message(request).await.is_err());
 }

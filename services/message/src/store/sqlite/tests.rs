@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures::future::join_all;
 use rusqlite::Connection;
@@ -6,6 +7,8 @@ use viberchat_kit::telemetry::Metrics;
 
 use super::stamp::SqliteFile;
 use super::*;
+use crate::store::conformance::{Writer, bodies, id, in_space};
+use crate::store::{Appended, Store};
 
 /// The present schema, for people: migrations alone do not show it. `make gen` writes it anew.
 #[test]
@@ -87,4 +90,42 @@ async fn many_readers_of_one_page_cost_one_read() {
         assert_eq!(slice.unwrap().messages.len(), 50);
     }
     assert_eq!((metrics.pages_read.get(), metrics.pages_known.get()), (1, 999));
+}
+
+/// The second net under the service's own look-up: an engine with an index over the ids has one.
+#[tokio::test]
+async fn a_taken_id_writes_nothing() {
+    in_space(async {
+        let file = SqliteFile::new();
+        let handle: Arc<dyn Store> = Arc::new(file.store());
+        let mut log = Writer::new(id(1));
+        assert_eq!(handle.append(log.message("alice", "m1", "one")).await.unwrap(), Appended::Stored);
+        let mut again = log.message("bob", "m1", "of bob");
+        again.records.extend(log.message("alice", "m1", "again").records);
+        // Others that wait at the same time are not concerned.
+        let others = (2..6).map(|n| {
+            let (handle, mut other) = (&handle, Writer::new(id(n)));
+            async move { handle.append(other.message("carol", "m1", "elsewhere")).await }
+        });
+        let (taken, others) = futures::join!(handle.append(again), join_all(others));
+        assert_eq!(taken.unwrap(), Appended::IdTaken);
+        assert!(others.into_iter().all(|other| other.unwrap() == Appended::Stored));
+        assert_eq!(bodies(&handle, 1).await, ["one"]);
+        assert_eq!(bodies(&handle, 5).await, ["elsewhere"]);
+    })
+    .await;
+}
+
+/// One file's versions tell exactly who wrote.
+#[tokio::test]
+async fn own_writes_are_none_of_another_handle() {
+    in_space(async {
+        let file = SqliteFile::new();
+        let handle: Arc<dyn Store> = Arc::new(file.store());
+        let mut log = Writer::new(id(1));
+        handle.written_elsewhere().await.unwrap();
+        handle.append(log.message("alice", "m1", "one")).await.unwrap();
+        assert!(!handle.written_elsewhere().await.unwrap());
+    })
+    .await;
 }
