@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 use viberchat_kit::telemetry::Metrics;
 
 use super::stamp::SqliteFile;
@@ -63,6 +63,19 @@ async fn a_reader_cannot_write() {
     let written = store.readers.read(|connection| connection.execute("DELETE FROM position", [])).await;
     assert!(written.is_err());
     assert!(store.heads(Vec::new()).await.is_ok(), "a connection that failed is replaced");
+}
+
+/// A plan that looks at bound values is made anew whenever one is bound.
+#[test]
+fn a_kept_statement_is_planned_once() {
+    let file = SqliteFile::new();
+    drop(file.store());
+    let connection = connection::open_reader(&file.path()).unwrap();
+    let mut statement = connection.prepare_cached("SELECT seq FROM log ORDER BY seq LIMIT ?1").unwrap();
+    for limit in 1..10 {
+        assert_eq!(statement.query_map([limit], |row| row.get::<_, i64>(0)).unwrap().count(), 0);
+    }
+    assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
 }
 
 /// All members of a group want the page that nobody has read yet.
