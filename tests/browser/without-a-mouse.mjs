@@ -76,6 +76,8 @@ await step('a message that was not sent says so, and goes at R', async () => {
   await bob.getByTestId('block').click();
   await bob.getByTestId('confirm').click();
   await bob.getByTestId('blocked-note').waitFor();
+  // A block holds everywhere after a second, by contract.
+  await alice.waitForTimeout(1_500);
   await say(alice, 'are you there?');
   const failed = message(alice, 'are you there?');
   await failed.getByTestId('message-failed').waitFor();
