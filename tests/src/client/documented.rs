@@ -21,12 +21,14 @@ const EVERYWHERE: &[Reason] = &[
     Reason::MethodNotFound,
     Reason::DeadlineExceeded,
     Reason::StoreUnavailable,
+    // A service that stops.
+    Reason::Draining,
     Reason::OutcomeUnknown,
     Reason::Internal,
 ];
 
 /// What the gateway says to frames before a service is asked.
-const OF_FRAMES: &[Reason] = &[Reason::RateLimited, Reason::PredecessorFailed, Reason::Draining];
+const OF_FRAMES: &[Reason] = &[Reason::RateLimited, Reason::PredecessorFailed];
 
 // Numbers of fields in `google/protobuf/descriptor.proto`, from which the paths of comments are made.
 const FILE_SERVICES: i32 = 6;
