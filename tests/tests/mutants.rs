@@ -52,7 +52,7 @@ const EXPECTED: &[(&str, Load, &[Check])] = &[
 ];
 
 /// A defect of a race may sleep through one run.
-const RUNS_MAX: u32 = 4;
+const RUNS_MAX: u32 = 12;
 
 async fn run(load: Load, settings: &Settings) -> Result<Report> {
     match load {
