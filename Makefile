@@ -42,7 +42,7 @@ proto-release: ## at a release: what others rely on from now on is the protocol 
 mutants: ## plant each known bug and see the checker find it
 	VIBERCHAT_TEST_MUTANTS=1 $(ENGINES) $(CARGO) test --locked --workspace --test mutants -- --nocapture
 
-engines: ## install what the tests can use: PostgreSQL, NATS, Chromium, Node.js, buf
+engines: ## install what the tests can use: PostgreSQL, NATS, Cassandra, Chromium, Node.js, buf
 	bash tests/engines/install.sh
 
 bench: ## latency, throughput and memory, each beside its floor
