@@ -12,7 +12,6 @@ use super::effects::Effects;
 use super::error::{corrupt, of_append};
 use super::known::Known;
 use super::row::signed;
-use crate::domain::dedup::WriteId;
 use crate::store::{Append, Appended, Record, Result, StoreError};
 
 type Values = Vec<MaybeUnset<CqlValue>>;
@@ -114,7 +113,7 @@ impl CassandraStore {
             values.push(entry(key(), record, effects));
             if let Some((request_id, fingerprint)) = &record.id {
                 batch.append_statement(self.statements.id.clone());
-                let id = id_key(&WriteId::new(&record.actor, request_id));
+                let id = id_key(record.actor.as_str(), request_id.as_str());
                 let [conversation, of_bucket] = key();
                 values.push(vec![conversation, of_bucket, text(&id), bigint(record.head.seq), blob(fingerprint)]);
             }
@@ -125,8 +124,8 @@ impl CassandraStore {
 }
 
 /// Where an id stands in section 1. Neither part has control characters.
-pub(super) fn id_key(id: &WriteId) -> String {
-    format!("{}\n{}", id.user.as_str(), id.request_id.as_str())
+pub(super) fn id_key(user: &str, request_id: &str) -> String {
+    format!("{user}\n{request_id}")
 }
 
 fn is_applied(result: QueryResult) -> Result<bool> {

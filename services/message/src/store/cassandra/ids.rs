@@ -20,6 +20,10 @@ const BUCKETS_MAX: u64 = 256;
 /// How often rows may be found beyond the head that was read.
 const READS_MAX: usize = 4;
 
+fn key_of(id: &WriteId) -> String {
+    id_key(id.user.as_str(), id.request_id.as_str())
+}
+
 impl CassandraStore {
     /// Looks ids up in the entries from `from_seq` on.
     pub(super) async fn ids(
@@ -34,7 +38,7 @@ impl CassandraStore {
             let found = self.ids_up_to(conversation_id, ids, from_seq, head).await?;
             // A row beyond the head is a hint: the log has moved on, or what wrote it has not ended.
             if found.values().all(|found| found.seq <= head.seq) {
-                return Ok((head, ids.iter().map(|id| found.get(&id_key(id)).copied()).collect()));
+                return Ok((head, ids.iter().map(|id| found.get(&key_of(id)).copied()).collect()));
             }
         }
         Err(StoreError::OutcomeUnknown("an id stands beyond the head".to_owned()))
@@ -51,7 +55,7 @@ impl CassandraStore {
         if head.seq == 0 || ids.is_empty() {
             return Ok(found);
         }
-        let keys: Vec<String> = ids.iter().map(id_key).collect();
+        let keys: Vec<String> = ids.iter().map(key_of).collect();
         let newest = self.buckets.of_seq(head.seq);
         let oldest = if from_seq > head.seq { newest } else { self.buckets.of_seq(from_seq) };
         let dead = self.clock.now().millis() - IDS_LIVE_MS;
@@ -72,7 +76,7 @@ impl CassandraStore {
         let last = usize::try_from(head.seq + 1 - self.buckets.first(newest)).unwrap_or(usize::MAX).min(APPEND_MAX);
         for row in self.entries_down(conversation_id, head.seq, last).await? {
             let Some(request_id) = row.request_id() else { continue };
-            let key = format!("{}\n{request_id}", row.actor());
+            let key = id_key(row.actor(), request_id);
             if keys.contains(&key) {
                 found.insert(key, Found { seq: row.seq(), fingerprint: row.fingerprint()? });
             }
