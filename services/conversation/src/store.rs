@@ -17,7 +17,10 @@
 #[cfg(test)]
 mod conformance;
 pub(crate) mod decorated;
+mod failure;
 pub(crate) mod instrumented;
+pub(crate) mod postgres;
+mod rows;
 pub(crate) mod sqlite;
 
 use std::collections::HashSet;
