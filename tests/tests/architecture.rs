@@ -117,11 +117,11 @@ fn packages_depend_on_what_the_table_allows() {
     let allowed = |package: &str| -> Option<&[&str]> {
         match package {
             "viberchat-proto" => Some(&[]),
-            "viberchat-kit" => Some(&["viberchat-proto"]),
+            "viberchat-kit" => Some(&["viberchat-proto", "viberchat-engines"]),
             // Anything.
             "viberchat-cli" | "viberchat-tests" => None,
-            // A service: never another one.
-            _ => Some(&["viberchat-kit", "viberchat-proto"]),
+            // A service: never another one. The engines are for its tests.
+            _ => Some(&["viberchat-kit", "viberchat-proto", "viberchat-engines"]),
         }
     };
     assert!(all.len() >= 7, "the packages are found: {all:?}");
@@ -129,6 +129,14 @@ fn packages_depend_on_what_the_table_allows() {
         let Some(allowed) = allowed(package) else { continue };
         let wrong: Vec<_> = uses.iter().filter(|used| !allowed.contains(&used.as_str())).collect();
         assert!(wrong.is_empty(), "{package} must not depend on {wrong:?}");
+    }
+}
+
+#[test]
+fn the_engines_are_for_tests() {
+    for (package, uses) in dependencies(&[Value::Null, "build".into()]) {
+        let is_test = ["viberchat-tests", "viberchat-engines"].contains(&package.as_str());
+        assert!(is_test || !uses.contains("viberchat-engines"), "{package} needs engines to run");
     }
 }
 
@@ -193,7 +201,8 @@ fn rpc_does_not_know_a_backend() {
     let sources = sources(&[".rs"]);
     for source in module(&sources, "rpc") {
         for path in uses(&source.text) {
-            assert!(!path.contains("store::sqlite"), "{} uses {path}", source.path);
+            let backend = ["store::sqlite", "store::postgres"].iter().any(|backend| path.contains(backend));
+            assert!(!backend, "{} uses {path}", source.path);
         }
     }
 }

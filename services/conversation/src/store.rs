@@ -14,6 +14,7 @@
 //! [`write_back`]: ConversationStore::write_back
 //! [`changes_after`]: ConversationStore::changes_after
 
+pub(crate) mod backend;
 #[cfg(test)]
 mod conformance;
 pub(crate) mod decorated;

@@ -1,8 +1,34 @@
 //! What the stores of several services need of an engine. Each service has its own tables; nothing here knows them.
 
+mod failure;
 pub mod postgres;
 
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use failure::is_corruption;
+
+/// Where a service keeps what has to last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// A file: one machine, nothing to install.
+    #[default]
+    Sqlite,
+    /// A server that any number of instances share.
+    Postgres,
+}
+
+/// A change of the schema. Never changed once released; a new one is added at the end. Expand, then contract: the
+/// release before has to work with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    /// The name of its file.
+    pub name: &'static str,
+    /// Statements, with names without a schema.
+    pub sql: &'static str,
+}
 
 /// What a change of a schema found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]

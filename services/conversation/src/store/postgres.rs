@@ -46,7 +46,7 @@ use crate::domain::{
 };
 
 /// What the name of the schema ends with.
-const SERVICE: &str = "conversation";
+pub(crate) const SERVICE: &str = "conversation";
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -168,7 +168,7 @@ impl ConversationStore for PostgresStore {
         after: Option<&UserId>,
         limit: usize,
     ) -> Result<Vec<Member>, StoreError> {
-        self.0.run(|attempt| async move { read::members(&attempt, conversation, after, limit).await }).await
+        self.0.run(|attempt| async move { read::members(attempt.pool(), conversation, after, limit).await }).await
     }
 
     async fn outbox_conversations(

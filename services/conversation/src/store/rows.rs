@@ -278,4 +278,3 @@ pub(super) fn limit(items: usize) -> i64 {
 pub(super) fn bytes(id: &ConversationId) -> &[u8] {
     id.as_bytes()
 }
-

@@ -39,7 +39,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, UserId};
 
-pub(crate) use open::{OpenError, Options};
+pub(crate) use open::{OpenError, Options, migrate_file};
 
 use super::{
     Audience, Block, ChangeError, ChangeId, ConversationStore, Encode, Executed, ListPage, ListPosition, MissedChange,

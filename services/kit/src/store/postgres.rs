@@ -1,7 +1,8 @@
 //! PostgreSQL 15 or later, as every service uses it: one pool, one schema of its own, plain SQL migrations.
 //!
 //! Map: [`Settings`] the section of the configuration; [`Database`] the pool, and how a call is bounded and tried again;
-//! [`Attempt`] one try of a call and its transaction; `schema` migrations; `failure` what an error says.
+//! [`Attempt`] one try of a call and its transaction; `schema` migrations; `describe` what they have
+//! made; `failure` what an error says.
 //!
 //! Invariants:
 //! - Every connection looks into the one schema only, and has the timeouts of the settings on the server, too; a call
@@ -10,6 +11,7 @@
 //! - A call is tried again only when it certainly changed nothing. What broke off while it was being committed is
 //!   unknown.
 
+mod describe;
 mod failure;
 mod schema;
 mod settings;
@@ -25,8 +27,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions, Postgres};
 use sqlx::{Connection as _, Transaction};
 
-pub use failure::{BoxError, LostRace, StoreFailure, is_corruption};
-pub use schema::{Migration, SchemaError, migrate, require};
+pub use failure::{BoxError, LostRace, StoreFailure};
+pub use schema::{SchemaError, migrate, require};
 pub use settings::{DatabaseUrl, Settings, Tls};
 
 use failure::{commit_is_unknown, is_transient};
@@ -85,6 +87,14 @@ impl Database {
     /// The schema that all statements are about.
     pub fn schema(&self) -> &str {
         &self.schema
+    }
+
+    /// The tables of the schema as text, the same for the same schema.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub async fn describe(&self) -> Result<String, sqlx::Error> {
+        describe::describe(&self.pool).await
     }
 
     /// Waits for what runs, and closes.

@@ -10,7 +10,7 @@ use viberchat_kit::store::postgres::Attempt;
 use super::rows::{texts, uuid};
 use super::{StoreError, read, request};
 use crate::domain::{Candidate, Limits, NewGroup, Role, SystemEntry, decide_creation, sort_key};
-use crate::store::rows::{self, count, history_number, role_number, signed, standing_of, user};
+use crate::store::rows::{count, history_number, role_number, signed, standing_of, user};
 use crate::store::{Applied, ChangeError, Encode, EntryRef, Executed, RequestKey};
 
 /// The version that creation makes.
@@ -165,5 +165,5 @@ pub(super) async fn owner_count(
         .bind(uuid(&conversation))
         .fetch_one(connection)
         .await?;
-    rows::count(&row, "owners")
+    count(&row, "owners")
 }

@@ -1,4 +1,4 @@
-use viberchat_kit::store::postgres::Migration;
+use viberchat_kit::store::Migration;
 
 /// Never changed once released; a new one is added at the end.
 pub(super) const MIGRATIONS: &[Migration] = &[Migration {

@@ -7,9 +7,7 @@ use viberchat_kit::store::postgres::Attempt;
 use super::StoreError;
 use super::rows::{uuid, uuids};
 use crate::domain::{ConversationView, Member, Viewer};
-use crate::store::rows::{
-    conversation_columns, conversation_view, limit, member, member_columns, view_columns,
-};
+use crate::store::rows::{conversation_columns, conversation_view, limit, member, member_columns, view_columns};
 
 /// Each id by primary keys.
 pub(super) const VIEWS_OF_USER: &str = concat!(

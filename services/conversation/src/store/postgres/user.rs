@@ -11,7 +11,7 @@ use super::StoreError;
 use super::rows::texts;
 use crate::domain::{Limits, Profile, SHORT_PREFIX_CHARS_MAX, Standing, check_standing, search_words, short_prefixes};
 use crate::store::ChangeError;
-use crate::store::rows::{Columns as _, limit, profile, standing_of, user};
+use crate::store::rows::{limit, profile, standing_of, user};
 
 /// New profiles, whole.
 const UPDATE: &str = "UPDATE user_profile p \

@@ -51,10 +51,9 @@ const NUMBER: &str = "SELECT newest FROM change_counter FOR UPDATE; \
 
 /// Numbers what is committed, if there is something; then the newest number.
 pub(super) async fn newest_change(attempt: &Attempt) -> Result<ChangeId, StoreError> {
-    let row =
-        sqlx::query("SELECT newest, EXISTS (SELECT 1 FROM pending_change) AS has_pending FROM change_counter")
-            .fetch_one(attempt.pool())
-            .await?;
+    let row = sqlx::query("SELECT newest, EXISTS (SELECT 1 FROM pending_change) AS has_pending FROM change_counter")
+        .fetch_one(attempt.pool())
+        .await?;
     if !row.flag("has_pending")? {
         return Ok(ChangeId(number(&row, "newest")?));
     }

@@ -1,8 +1,6 @@
 use super::{Columns, conversation_id, kind, number, role, role_of, user};
 use crate::domain::Membership;
-use crate::store::{
-    ChangeId, MembershipChangeKind, MissedChange, Readers, StoreError, StoredChange, StoredChangeKind,
-};
+use crate::store::{ChangeId, MembershipChangeKind, MissedChange, Readers, StoreError, StoredChange, StoredChangeKind};
 
 pub(in crate::store) fn stored_change(row: &impl Columns) -> Result<StoredChange, StoreError> {
     let what = match row.integer("kind")? {

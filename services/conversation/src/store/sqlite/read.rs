@@ -7,9 +7,7 @@ use viberchat_kit::id::{ConversationId, UserId};
 use super::StoreError;
 use super::rows::json_ids;
 use crate::domain::{ConversationView, Member, Viewer};
-use crate::store::rows::{
-    bytes, conversation_columns, conversation_view, limit, member, member_columns, view_columns,
-};
+use crate::store::rows::{bytes, conversation_columns, conversation_view, limit, member, member_columns, view_columns};
 
 /// Each id by primary keys.
 pub(super) const VIEWS_OF_USER: &str = concat!(

@@ -52,17 +52,6 @@ pub(super) fn commit_is_unknown(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether what was read cannot be what was stored.
-pub fn is_corruption(error: &sqlx::Error) -> bool {
-    // Class XX is PostgreSQL's own: data_corrupted, index_corrupted. XX000 is any internal error.
-    const CODES: [&str; 2] = ["XX001", "XX002"];
-    match error {
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| CODES.contains(&&*code)),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +62,5 @@ mod tests {
         assert!(is_transient(&LostRace) && is_transient(&io()));
         assert!(!is_transient(&sqlx::Error::PoolTimedOut) && !is_transient(&sqlx::Error::RowNotFound));
         assert!(commit_is_unknown(&io()));
-        assert!(is_corruption(&sqlx::Error::Decode("x".into())) && !is_corruption(&io()));
     }
 }

@@ -6,17 +6,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use super::{Database, Settings};
-use crate::store::SchemaReport;
-
-/// A change of the schema. Never changed once released; a new one is added at the end. Expand, then contract: the
-/// release before has to work with it.
-#[derive(Clone, Copy, Debug)]
-pub struct Migration {
-    /// The name of its file.
-    pub name: &'static str,
-    /// Statements, with names that the search path finds.
-    pub sql: &'static str,
-}
+use crate::store::{Migration, SchemaReport};
 
 /// Why a schema is not as it has to be.
 #[derive(Debug, thiserror::Error)]

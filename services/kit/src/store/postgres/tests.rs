@@ -1,10 +1,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use sqlx::Row as _;
 use viberchat_engines::Server;
 
 use super::*;
+use crate::store::Migration;
 
 #[derive(Debug)]
 enum Failed {
@@ -42,11 +42,8 @@ const MIGRATIONS: &[Migration] = &[
 
 /// A namespace that nobody has used. `None`: there is no server.
 fn settings() -> Option<Settings> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
     let url = DatabaseUrl::parse(&Server::Postgres.address()?).expect("the address of a server");
-    #[expect(clippy::disallowed_methods, reason = "a name that no earlier run has used")]
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos();
-    let namespace = format!("kit_{now}_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let namespace = viberchat_engines::namespace("kit");
     Some(Settings { url: Some(url), namespace, ..Settings::default() })
 }
 
