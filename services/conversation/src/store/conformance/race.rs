@@ -7,8 +7,8 @@ use crate::domain::{Activity, DirectPair, Profile, Role, Viewer};
 use crate::store::{ChangeId, StoredChangeKind};
 
 /// Writers of changes that are read meanwhile.
-const WRITERS: usize = 24;
-const WRITES: usize = 8;
+const WRITERS: usize = 10;
+const WRITES: usize = 6;
 
 pub(crate) async fn changes_read_while_others_commit_are_whole_and_in_order<E: Engine>(engine: &E) {
     let (store, second) = (engine.store(), engine.second().await);

@@ -1,9 +1,9 @@
-//! The promises of the store, on PostgreSQL: bare, with its operations measured, and delayed. Each test has a schema.
+//! The promises of the store, on PostgreSQL: bare and delayed. Each test has a schema.
 
 use viberchat_kit::store::postgres::Settings;
 
 use super::PostgresStore;
-use crate::store::conformance::{Delayed, Engine, Measured, for_each_promise, stamp};
+use crate::store::conformance::{Delayed, Engine, for_each_promise, stamp};
 use crate::testing::postgres_settings;
 
 struct Schema {
@@ -33,12 +33,6 @@ mod bare {
     use super::*;
 
     for_each_promise!(stamp!(Schema));
-}
-
-mod instrumented {
-    use super::*;
-
-    for_each_promise!(stamp!(Measured<Schema>));
 }
 
 mod delayed {

@@ -24,14 +24,14 @@ const COLUMNS: &str = "SELECT t.relname::text AS table_name, concat_ws(' ', a.at
 const CONSTRAINTS: &str = "SELECT pg_get_constraintdef(o.oid) AS definition \
      FROM pg_constraint o JOIN pg_class t ON t.oid = o.conrelid \
      WHERE t.relnamespace = to_regnamespace(current_schema()) AND t.relname = $1 AND o.contype IN ('p', 'u', 'f', 'c') \
-     ORDER BY position(o.contype::text IN 'pufc'), definition COLLATE \"C\"";
+     ORDER BY position(o.contype::text IN 'pufc'), pg_get_constraintdef(o.oid) COLLATE \"C\"";
 
 /// The indexes of a table that are no constraints.
 const INDEXES: &str = "SELECT pg_get_indexdef(i.indexrelid, 0, true) AS definition \
      FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid \
      WHERE t.relnamespace = to_regnamespace(current_schema()) AND t.relname = $1 \
         AND NOT EXISTS (SELECT 1 FROM pg_constraint o WHERE o.conindid = i.indexrelid AND o.contype IN ('p', 'u')) \
-     ORDER BY definition COLLATE \"C\"";
+     ORDER BY pg_get_indexdef(i.indexrelid, 0, true) COLLATE \"C\"";
 
 pub(super) async fn describe(pool: &PgPool) -> Result<String, sqlx::Error> {
     let mut text =
