@@ -23,7 +23,9 @@ use crate::command::ListenArgs;
 pub struct Config {
     /// Folder of the embedded stores.
     pub data_dir: PathBuf,
-    /// How long a stop waits for what is in flight, in milliseconds.
+    /// How long a stop waits for what is in flight, in milliseconds: first for sockets and their calls, then, for what is
+    /// left of it and a second at least, for the services. Either may take 2 s more for what does not end by itself, so
+    /// give the process `drain_ms` and 5 s before it is killed (`terminationGracePeriodSeconds`), and some for its disk.
     pub drain_ms: u64,
     /// Where the process listens.
     pub listen: Listen,

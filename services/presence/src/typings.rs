@@ -1,13 +1,12 @@
 //! Who types, and who follows it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use viberchat_kit::id::{ConversationId, UserId};
 
-use crate::domain::typing::{Noted, Typing, TypingLimits};
+use crate::domain::typing::{Noted, Typing, TypingLimits, Typists};
 use crate::hub::{Hub, Inbox};
 use crate::metrics::ServiceMetrics;
 
@@ -69,7 +68,7 @@ impl Typings {
     }
 
     /// Who types there.
-    pub(crate) fn typists(&self, conversation: ConversationId) -> BTreeSet<UserId> {
+    pub(crate) fn typists(&self, conversation: ConversationId) -> Typists {
         self.state.lock().typing.typists(conversation)
     }
 

@@ -13,6 +13,7 @@ use std::{
 };
 
 use rand::{Rng as _, rngs::SmallRng, seq::IndexedRandom as _};
+use viberchat_kit::error::Reason;
 
 use super::{crowd::Place, plan::Plan};
 use crate::{
@@ -31,6 +32,16 @@ const PATIENCE_AT_THE_END: Duration = Duration::from_secs(3);
 
 /// How many of one's own messages and writes are remembered.
 const REMEMBERED: usize = 30;
+
+/// Whether the same call may soon succeed. A block, or a removal, may end much later.
+fn may_pass(answer: &Answer) -> bool {
+    match answer {
+        Answer::Unknown(_) => true,
+        // What is no documented reason is a lost connection.
+        Answer::NotAttempted(reason) => Reason::parse(reason).is_none_or(Reason::retryable),
+        _ => false,
+    }
+}
 
 /// What all actors share.
 #[derive(Clone)]
@@ -179,10 +190,8 @@ impl Actor {
     async fn carry_through(&mut self, attempt: Attempt, mut answer: Answer) {
         let gives_up = self.rng.random_bool(0.15);
         let start = Instant::now();
-        while matches!(answer, Answer::NotAttempted(_) | Answer::Unknown(_)) {
-            // A guest who is out may be let in again much later.
-            let is_out = matches!(&answer, Answer::NotAttempted(reason) if reason == "CONVERSATION_NOT_FOUND");
-            if gives_up || is_out || start.elapsed() > self.patience() {
+        while may_pass(&answer) {
+            if gives_up || start.elapsed() > self.patience() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(self.rng.random_range(5..60))).await;
@@ -323,7 +332,7 @@ impl Actor {
     /// As [`Self::carry_through`], always to the end: whether a member is in must be known.
     async fn carry_through_change(&mut self, attempt: Attempt, mut answer: Answer) {
         let start = Instant::now();
-        while matches!(answer, Answer::NotAttempted(_) | Answer::Unknown(_)) && start.elapsed() < PATIENCE {
+        while may_pass(&answer) && start.elapsed() < PATIENCE {
             tokio::time::sleep(Duration::from_millis(20)).await;
             self.reconnect().await;
             let door = self.any_door();

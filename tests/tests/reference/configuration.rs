@@ -34,15 +34,11 @@ impl Configuration {
         let mut keys = Vec::new();
         for (section, file, name) in settings {
             let source = fs::read_to_string(root.join(file)).expect("the source is there");
-            let values = defaults.pointer(&pointer(section)).expect("the section has defaults");
-            let is_section = |key: &str| {
-                let name = full_name(section, key);
-                settings.iter().any(|(other, ..)| *other == name)
-            };
+            let values = path(section).fold(defaults, |values, name| &values[name]);
             for (key, meaning) in fields(&source, name) {
                 let value = values.get(&key).unwrap_or(&Value::Null);
                 // A section of its own.
-                if is_section(&key) {
+                if settings.iter().any(|(other, ..)| *other == named(section, &key)) {
                     continue;
                 }
                 let allowed = allowed(defaults, section, &key, value, check);
@@ -52,7 +48,7 @@ impl Configuration {
             let unknown: Vec<_> = values.as_object().into_iter().flat_map(|values| values.keys()).collect();
             let unknown: Vec<_> = unknown
                 .into_iter()
-                .filter(|key| !known(key) && !is_section(key))
+                .filter(|key| !known(key) && !settings.iter().any(|(other, ..)| *other == named(section, key)))
                 .collect();
             assert!(unknown.is_empty(), "[{section}] has settings that {file} does not show: {unknown:?}");
         }
@@ -66,7 +62,7 @@ impl Configuration {
 
 impl Key {
     pub(crate) fn name(&self) -> String {
-        full_name(&self.section, &self.key)
+        named(&self.section, &self.key)
     }
 
     /// By the end of its name, as all names here have it.
@@ -110,13 +106,13 @@ pub(crate) fn page(configuration: &Configuration) -> String {
     text
 }
 
-fn full_name(section: &str, key: &str) -> String {
-    if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
+/// The names of nested sections, outermost first.
+fn path(section: &str) -> impl Iterator<Item = &str> {
+    section.split('.').filter(|name| !name.is_empty())
 }
 
-/// Where a section is in a configuration; sections may lie in sections.
-fn pointer(section: &str) -> String {
-    section.split('.').filter(|part| !part.is_empty()).map(|part| format!("/{part}")).collect()
+fn named(section: &str, key: &str) -> String {
+    if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
 }
 
 /// Public fields of a struct with their comments.
@@ -151,11 +147,11 @@ fn allowed(defaults: &Value, section: &str, key: &str, value: &Value, check: Che
         Value::Array(_) => vec![Value::from(vec![""]), Value::from(Vec::<String>::new())],
         _ => vec![],
     };
-    let name = full_name(section, key);
+    let name = named(section, key);
     let mut said: Vec<String> = Vec::new();
     for extreme in extremes {
         let mut changed = defaults.clone();
-        changed.pointer_mut(&pointer(section)).expect("the section has defaults")[key] = extreme.clone();
+        path(section).fold(&mut changed, |values, name| &mut values[name])[key] = extreme.clone();
         let findings = check(changed).unwrap_or_default();
         let about_it = findings.iter().filter_map(|finding| finding.strip_prefix(&name)?.strip_prefix(": "));
         for problem in about_it {

@@ -37,6 +37,7 @@ const SETTINGS: &[(&str, &str, &str)] = &[
     ("conversation", "services/conversation/src/config.rs", "Config"),
     ("conversation.postgres", POSTGRES, "Settings"),
     ("message", "services/message/src/config.rs", "Config"),
+    ("message.cassandra", "services/message/src/config/cassandra.rs", "CassandraConfig"),
     ("presence", "services/presence/src/config.rs", "Config"),
     ("presence.postgres", POSTGRES, "Settings"),
     ("gateway", "services/gateway/src/config.rs", "Config"),

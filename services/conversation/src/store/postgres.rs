@@ -17,6 +17,7 @@ mod change;
 mod conformance;
 mod direct;
 mod group;
+mod inherit;
 mod list;
 mod lock;
 mod migrate;
@@ -37,8 +38,8 @@ use viberchat_kit::store::SchemaReport;
 use viberchat_kit::store::postgres::{self, Database, SchemaError, Settings};
 
 use super::{
-    Audience, Block, ChangeError, ChangeId, ConversationStore, Encode, Executed, ListPage, ListPosition, MissedChange,
-    NamePosition, OutboxEntry, Pruned, Readers, RequestKey, StoreError, StoredChange,
+    Audience, Block, ChangeError, ChangeId, ConversationStore, Encode, EncodeEntry, Executed, ListPage, ListPosition,
+    MissedChange, NamePosition, OutboxEntry, Pruned, Readers, RequestKey, StoreError, StoredChange,
 };
 use crate::domain::{
     Activity, Authorization, ConversationView, DirectPair, GroupChange, Limits, Member, MemberSettings, Membership,
@@ -245,12 +246,25 @@ impl ConversationStore for PostgresStore {
         self.0.run(|attempt| async move { sharing::sharing(&attempt, user, others).await }).await
     }
 
-    async fn upsert_users(&self, profiles: &[Profile], now: Timestamp) -> Result<(), StoreError> {
-        self.0.run(|attempt| async move { user::upsert(&attempt, profiles, now).await }).await
+    async fn upsert_users(
+        &self,
+        profiles: &[Profile],
+        now: Timestamp,
+        encode: impl EncodeEntry,
+    ) -> Result<(), StoreError> {
+        let encode = &encode;
+        self.0.run(|attempt| async move { user::upsert(&attempt, profiles, now, encode).await }).await
     }
 
-    async fn deactivate_user(&self, user: &UserId, limits: &Limits, now: Timestamp) -> Result<bool, ChangeError> {
-        self.0.run(|attempt| async move { user::deactivate(&attempt, user, limits, now).await }).await
+    async fn deactivate_user(
+        &self,
+        user: &UserId,
+        limits: &Limits,
+        now: Timestamp,
+        encode: impl EncodeEntry,
+    ) -> Result<bool, ChangeError> {
+        let encode = &encode;
+        self.0.run(|attempt| async move { user::deactivate(&attempt, user, limits, now, encode).await }).await
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {

@@ -26,11 +26,26 @@ pub(crate) enum Noted {
     Shed,
 }
 
+/// A repetition is told no sooner after what was told before. Whoever hears nothing for the lifetime ends it by themselves,
+/// so those who go on typing have to be heard of again; who calls at every key is not.
+pub(crate) const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// Those who type in a conversation, each with the time of what was told last.
+pub(crate) type Typists = BTreeMap<UserId, Instant>;
+
+/// Somebody who types.
+#[derive(Clone, Copy, Debug)]
+struct Typist {
+    end: Instant,
+    /// When others were to be told last.
+    told: Instant,
+}
+
 /// Who types where.
 #[derive(Debug)]
 pub(crate) struct Typing {
     limits: TypingLimits,
-    conversations: HashMap<ConversationId, BTreeMap<UserId, Instant>>,
+    conversations: HashMap<ConversationId, BTreeMap<UserId, Typist>>,
     /// The same, by when it ends.
     ends: BTreeSet<(Instant, ConversationId, UserId)>,
 }
@@ -46,25 +61,27 @@ impl Typing {
         let typists = self.conversations.get(&conversation);
         let old = typists.and_then(|typists| typists.get(user).copied());
         if let Some(old) = old {
-            self.ends.remove(&(old, conversation, user.clone()));
+            self.ends.remove(&(old.end, conversation, user.clone()));
         } else if self.ends.len() >= self.limits.typists_max
             || typists.is_some_and(|typists| typists.len() >= self.limits.conversation_typists_max)
         {
             return Noted::Shed;
         }
+        let told = old.map(|old| old.told).filter(|told| now.duration_since(*told) < TOLD_AGAIN_AFTER);
+        let typist = Typist { end, told: told.unwrap_or(now) };
         self.ends.insert((end, conversation, user.clone()));
-        self.conversations.entry(conversation).or_default().insert(user.clone(), end);
-        if old.is_some() { Noted::Same } else { Noted::Changed }
+        self.conversations.entry(conversation).or_default().insert(user.clone(), typist);
+        if told.is_some() { Noted::Same } else { Noted::Changed }
     }
 
     /// The user types no more.
     pub(crate) fn stop(&mut self, conversation: ConversationId, user: &UserId) -> Noted {
         let Some(typists) = self.conversations.get_mut(&conversation) else { return Noted::Same };
-        let Some(end) = typists.remove(user) else { return Noted::Same };
+        let Some(typist) = typists.remove(user) else { return Noted::Same };
         if typists.is_empty() {
             self.conversations.remove(&conversation);
         }
-        self.ends.remove(&(end, conversation, user.clone()));
+        self.ends.remove(&(typist.end, conversation, user.clone()));
         Noted::Changed
     }
 
@@ -90,9 +107,10 @@ impl Typing {
         ended
     }
 
-    /// Who types there, in the order of their ids.
-    pub(crate) fn typists(&self, conversation: ConversationId) -> BTreeSet<UserId> {
-        self.conversations.get(&conversation).map(|typists| typists.keys().cloned().collect()).unwrap_or_default()
+    /// Who types there, and since when others are to be told.
+    pub(crate) fn typists(&self, conversation: ConversationId) -> Typists {
+        let typists = self.conversations.get(&conversation).into_iter().flatten();
+        typists.map(|(user, typist)| (user.clone(), typist.told)).collect()
     }
 
     /// How many type.

@@ -1,9 +1,11 @@
 //! Who follows which conversation on one stream, and whom the stream has told of. Pure.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use tokio::time::Instant;
 use viberchat_kit::id::{ConversationId, UserId};
+
+use crate::domain::typing::Typists;
 
 /// Who follows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +29,7 @@ pub(super) struct Reason {
 struct Follow {
     followers: HashMap<Follower, Reason>,
     /// Of whom the stream has said that they type.
-    told: BTreeSet<UserId>,
+    told: Typists,
 }
 
 /// What a stream follows.
@@ -73,7 +75,7 @@ impl Follows {
 
     /// Of whom the stream has said that they type there.
     pub(super) fn told(&self, conversation: ConversationId) -> impl Iterator<Item = &UserId> {
-        self.conversations.get(&conversation).into_iter().flat_map(|follow| &follow.told)
+        self.conversations.get(&conversation).into_iter().flat_map(|follow| follow.told.keys())
     }
 
     /// Takes a follower away. Returns whether nobody follows the conversation any more.
@@ -90,15 +92,13 @@ impl Follows {
         is_last
     }
 
-    /// What has to be said so that the stream has told of exactly these.
-    pub(super) fn differences(
-        &mut self,
-        conversation: ConversationId,
-        typists: BTreeSet<UserId>,
-    ) -> Vec<(UserId, bool)> {
+    /// What has to be said so that the stream has told of exactly these, as often as they are to be told of.
+    pub(super) fn differences(&mut self, conversation: ConversationId, typists: Typists) -> Vec<(UserId, bool)> {
         let Some(follow) = self.conversations.get_mut(&conversation) else { return Vec::new() };
-        let ended = follow.told.difference(&typists).map(|user| (user.clone(), false));
-        let begun = typists.difference(&follow.told).map(|user| (user.clone(), true));
+        let ended = follow.told.keys().filter(|user| !typists.contains_key(*user)).map(|user| (user.clone(), false));
+        // Begun, or told again.
+        let told = typists.iter().filter(|(user, told)| follow.told.get(*user) != Some(*told));
+        let begun = told.map(|(user, _)| (user.clone(), true));
         let differences = ended.chain(begun).collect();
         follow.told = typists;
         differences
@@ -131,19 +131,20 @@ mod tests {
         UserId::parse(id).unwrap()
     }
 
-    fn typists(ids: &[&str]) -> BTreeSet<UserId> {
-        ids.iter().map(|id| user(id)).collect()
-    }
-
     #[test]
     fn only_differences_are_said() {
         let id = ConversationId::from_bytes([1; 16]);
+        let begin = std::time::Instant::now();
+        let typists = |ids: &[&str]| -> Typists { ids.iter().map(|id| (user(id), begin)).collect() };
         let mut follows = Follows::default();
         assert!(follows.differences(id, typists(&["ann"])).is_empty(), "nobody follows");
         let reason = Reason { correlation_id: 1, confirmed_at: Instant::now() };
         assert!(follows.add(id, Follower::Relay, reason));
         assert_eq!(follows.differences(id, typists(&["ann"])), [(user("ann"), true)]);
         assert!(follows.differences(id, typists(&["ann"])).is_empty());
+        let goes_on = Typists::from([(user("ann"), begin + std::time::Duration::from_secs(3))]);
+        assert_eq!(follows.differences(id, goes_on.clone()), [(user("ann"), true)], "goes on");
+        assert!(follows.differences(id, goes_on).is_empty());
         assert_eq!(follows.differences(id, typists(&["bob"])), [(user("ann"), false), (user("bob"), true)]);
     }
 

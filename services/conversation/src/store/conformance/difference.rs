@@ -39,7 +39,7 @@ pub(crate) async fn texts_come_back_as_they_were<E: Engine>(engine: &E) {
         email: ODD.to_owned(),
         ..Profile::bare(user("alice"))
     };
-    store.upsert_users(std::slice::from_ref(&profile), NOW).await.unwrap();
+    store.upsert_users(std::slice::from_ref(&profile), NOW, encode_entry).await.unwrap();
     assert_eq!(second.users(&[user("alice")]).await.unwrap(), std::slice::from_ref(&profile));
     for query in ["x", "x \u{1}", &profile.sort_key()] {
         assert_eq!(second.search_users(query, None, 9).await.unwrap().len(), 1, "{query:?}");
@@ -56,7 +56,7 @@ pub(crate) async fn users_are_the_same_only_by_every_byte<E: Engine>(engine: &E)
         directs.insert(direct(store, one, "peer").await);
         assert!(store.block_user(&user("blocker"), &user(one), &LIMITS, NOW).await.unwrap());
         let profile = Profile { display_name: format!("Name of {one}"), ..Profile::bare(user(one)) };
-        store.upsert_users(&[profile], NOW).await.unwrap();
+        store.upsert_users(&[profile], NOW, encode_entry).await.unwrap();
     }
     assert_eq!(directs.len(), ALIKE.len());
     let id = group(store, ALIKE[0], &ALIKE[1..]).await;
@@ -85,7 +85,7 @@ pub(crate) async fn names_are_sorted_by_bytes<E: Engine>(engine: &E) {
         let group = NewGroup { name: name.to_owned(), ..new_group("alice", &[]) };
         store.create_group(&group, &request("alice"), &LIMITS, NOW, encode).await.unwrap();
         let profile = Profile { display_name: format!("x{name}"), ..Profile::bare(user(&format!("id of {name}"))) };
-        store.upsert_users(&[profile], NOW).await.unwrap();
+        store.upsert_users(&[profile], NOW, encode_entry).await.unwrap();
         expected.push(name.to_owned());
     }
     expected.sort();

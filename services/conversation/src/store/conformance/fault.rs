@@ -31,8 +31,8 @@ async fn ask_everything<S: ConversationStore>(store: &S, asked: &Asked) -> Vec<C
             .map(drop)
             .map_err(ChangeError::from),
         store.write_back(*grown, 1, 1, NOW).await.map_err(ChangeError::from),
-        store.upsert_users(&[profile], NOW).await.map_err(ChangeError::from),
-        store.deactivate_user(&user("carol"), &LIMITS, NOW).await.map(drop),
+        store.upsert_users(&[profile], NOW, encode_entry).await.map_err(ChangeError::from),
+        store.deactivate_user(&user("carol"), &LIMITS, NOW, encode_entry).await.map(drop),
     ];
     results.into_iter().filter_map(Result::err).collect()
 }

@@ -157,9 +157,9 @@ pub(crate) async fn whatever_is_done_at_once_is_done<E: Engine>(engine: &E) {
                 4 => {
                     let mut profiles: Vec<_> = names.iter().map(|name| Profile::bare(user(name))).collect();
                     profiles.rotate_left(call % 6);
-                    store.upsert_users(&profiles, NOW).await.map_err(ChangeError::from)
+                    store.upsert_users(&profiles, NOW, encode_entry).await.map_err(ChangeError::from)
                 }
-                5 => store.deactivate_user(&one, &LIMITS, NOW).await.map(drop),
+                5 => store.deactivate_user(&one, &LIMITS, NOW, encode_entry).await.map(drop),
                 6 => change(store, id, one.as_str(), GroupChange::AddMembers([other].into())).await.map(drop),
                 7 => change(store, id, one.as_str(), GroupChange::Leave).await.map(drop),
                 8 => {
@@ -217,7 +217,10 @@ pub(crate) async fn who_comes_back_at_the_moment_of_a_deactivation_has_all_or_no
         group(store, &name, &[]).await;
         let before = store.newest_change().await.unwrap();
         let profiles = [Profile::bare(of.clone())];
-        let (gone, back) = tokio::join!(second.deactivate_user(&of, &LIMITS, NOW), store.upsert_users(&profiles, NOW));
+        let (gone, back) = tokio::join!(
+            second.deactivate_user(&of, &LIMITS, NOW, encode_entry),
+            store.upsert_users(&profiles, NOW, encode_entry)
+        );
         back.unwrap();
         assert!(gone.unwrap());
         let changes = store.changes_after(before, 10).await.unwrap().unwrap();

@@ -9,6 +9,7 @@ use viberchat_kit::id::{ConversationId, UserId};
 use viberchat_kit::store::postgres::Attempt;
 
 use super::group::{Kept, candidates, insert_members, keep, owner_count};
+use super::inherit::active_members;
 use super::rows::{texts, uuid};
 use super::{StoreError, lock, read, request};
 use crate::domain::{
@@ -98,7 +99,7 @@ async fn others(
     conversation: ConversationId,
     but: &UserId,
 ) -> Result<Vec<Member>, StoreError> {
-    let members = read::members(connection, conversation, None, usize::MAX).await?;
+    let members = active_members(connection, conversation).await?;
     Ok(members.into_iter().filter(|member| &member.user != but).collect())
 }
 

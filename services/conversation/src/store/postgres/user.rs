@@ -8,10 +8,11 @@ use viberchat_kit::id::UserId;
 use viberchat_kit::store::postgres::Attempt;
 
 use super::StoreError;
+use super::inherit::inherit;
 use super::rows::texts;
 use crate::domain::{Limits, Profile, SHORT_PREFIX_CHARS_MAX, Standing, check_standing, search_words, short_prefixes};
-use crate::store::ChangeError;
 use crate::store::rows::{limit, profile, standing_of, user};
+use crate::store::{ChangeError, EncodeEntry};
 
 /// New profiles, whole.
 const UPDATE: &str = "UPDATE user_profile p \
@@ -21,7 +22,12 @@ const UPDATE: &str = "UPDATE user_profile p \
         AS n (user_id, username, display_name, avatar_url, email, sort_key) \
      WHERE p.user_id = n.user_id";
 
-pub(super) async fn upsert(attempt: &Attempt, profiles: &[Profile], now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn upsert(
+    attempt: &Attempt,
+    profiles: &[Profile],
+    now: Timestamp,
+    encode: &impl EncodeEntry,
+) -> Result<(), StoreError> {
     // The last one of a user wins; in order, so that two calls do not wait for each other.
     let profiles: BTreeMap<&UserId, &Profile> = profiles.iter().map(|profile| (&profile.user, profile)).collect();
     let users = || profiles.keys().copied();
@@ -44,6 +50,7 @@ pub(super) async fn upsert(attempt: &Attempt, profiles: &[Profile], now: Timesta
     for user in users() {
         if before.get(user) == Some(&Standing::Deactivated) {
             tell(connection, user, Told::Added, now).await?;
+            inherit(connection, user, now, encode).await?;
         }
     }
     write.commit().await
@@ -54,6 +61,7 @@ pub(super) async fn deactivate(
     user: &UserId,
     limits: &Limits,
     now: Timestamp,
+    encode: &impl EncodeEntry,
 ) -> Result<bool, ChangeError> {
     let mut write = attempt.begin().await?;
     let connection = write.connection();
@@ -71,6 +79,7 @@ pub(super) async fn deactivate(
     // No search finds them.
     forget(connection, [user]).await?;
     tell(connection, user, Told::Removed, now).await?;
+    inherit(connection, user, now, encode).await?;
     write.commit::<ChangeError>().await?;
     Ok(true)
 }

@@ -5,13 +5,19 @@ use sqlx::sqlite::SqlitePool;
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::UserId;
 
+use super::inherit::inherit;
 use super::rows::json;
 use super::{SqliteStore, StoreError};
 use crate::domain::{Limits, Profile, SHORT_PREFIX_CHARS_MAX, Standing, check_standing, search_words, short_prefixes};
-use crate::store::ChangeError;
 use crate::store::rows::{limit, profile, standing_of};
+use crate::store::{ChangeError, EncodeEntry};
 
-pub(super) async fn upsert(store: &SqliteStore, profiles: &[Profile], now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn upsert(
+    store: &SqliteStore,
+    profiles: &[Profile],
+    now: Timestamp,
+    encode: impl EncodeEntry,
+) -> Result<(), StoreError> {
     let mut write = store.begin().await?;
     for profile in profiles {
         let before = standing(write.connection(), &profile.user).await?;
@@ -34,6 +40,7 @@ pub(super) async fn upsert(store: &SqliteStore, profiles: &[Profile], now: Times
         index(write.connection(), profile, &sort_key).await?;
         if before == Standing::Deactivated {
             tell(write.connection(), &profile.user, Told::Added, now).await?;
+            inherit(write.connection(), &profile.user, now, &encode).await?;
         }
     }
     write.commit().await
@@ -44,6 +51,7 @@ pub(super) async fn deactivate(
     user: &UserId,
     limits: &Limits,
     now: Timestamp,
+    encode: impl EncodeEntry,
 ) -> Result<bool, ChangeError> {
     let mut write = store.begin().await?;
     let connection = write.connection();
@@ -67,6 +75,7 @@ pub(super) async fn deactivate(
         sqlx::query(statement).bind(user.as_str()).execute(&mut *connection).await?;
     }
     tell(connection, user, Told::Removed, now).await?;
+    inherit(connection, user, now, &encode).await?;
     write.commit().await?;
     Ok(true)
 }

@@ -9,8 +9,9 @@ use super::{
 };
 use crate::history::record::{History, Nanos, Push, Session};
 
-/// What is not repeated ends after 6 s, and another second for the way.
-const ENDS_AFTER: Nanos = 7 * SECOND;
+/// What is not repeated ends after 6 s. A repetition within 2 s of what was told is not told again, and moves the end;
+/// another second for the way.
+const ENDS_AFTER: Nanos = 9 * SECOND;
 
 pub(super) fn check<'a>(
     id: usize,
