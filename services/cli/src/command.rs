@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{bench, config_command, dev, serve, token};
+use crate::{bench, config_command, dev, migrate, serve, token};
 
 #[derive(Debug, Parser)]
 #[command(name = "viberchat", version, about = "A self-hosted chat backend", disable_help_subcommand = true)]
@@ -22,6 +22,9 @@ enum Command {
     Serve(ServeArgs),
     /// Make a token of a user or of a service.
     Token(TokenArgs),
+    /// Bring stores up to date.
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -101,6 +104,22 @@ pub(crate) struct TokenArgs {
 }
 
 #[derive(Clone, Debug, Subcommand)]
+pub(crate) enum MigrateCommand {
+    /// Bring the schema of each configured store to that of this release. Safe to repeat, and from several places at once
+    Schema(MigrateArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Say whether the configuration is good
     Check(ConfigArgs),
@@ -126,6 +145,7 @@ pub fn main() -> ExitCode {
             run(serve::run_all(config, listen))
         }
         Command::Token(args) => token::run(&args),
+        Command::Migrate(command) => run(migrate::run(command)),
         Command::Config(command) => config_command::run(&command),
         Command::Bench(args) => bench::run(args),
     };

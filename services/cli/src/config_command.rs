@@ -13,15 +13,28 @@ const KEYS_EXAMPLE: &str = "
 ";
 
 /// Keys of a section that have no default, below its heading.
-const OPTIONAL_KEYS: &[(&str, &str)] = &[(
-    "[auth]\n",
-    "\
+const OPTIONAL_KEYS: &[(&str, &str)] = &[
+    ("[conversation.postgres]\n", POSTGRES_KEYS),
+    ("[presence.postgres]\n", POSTGRES_KEYS),
+    (
+        "[auth]\n",
+        "\
 # The public keys of the host application, RS256, ES256 or EdDSA: a file or an address, and whom to trust for it.
 # jwks_file = \"/etc/viberchat/jwks.json\"
 # jwks_url = \"https://id.example.org/.well-known/jwks.json\"
 # jwks_ca_file = \"/etc/viberchat/ca.pem\"
 ",
-)];
+    ),
+];
+
+const POSTGRES_KEYS: &str = "\
+# Where the server is; better in the environment, as VIBERCHAT__CONVERSATION__POSTGRES__URL or …__PRESENCE__…
+# url = \"postgres://viberchat:password@db.example.org:5432/viberchat\"
+# Whom to trust for it, and who we are, if the server wants to know.
+# ca_file = \"/etc/viberchat/postgres-ca.pem\"
+# certificate_file = \"/etc/viberchat/postgres.pem\"
+# key_file = \"/etc/viberchat/postgres-key.pem\"
+";
 
 pub(crate) fn run(command: &ConfigCommand) -> anyhow::Result<()> {
     match command {
@@ -74,5 +87,6 @@ mod tests {
         let uncommented = uncommented.replace("base64:…", "base64:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
         let config: Config = toml::from_str(&uncommented).unwrap();
         assert!(config.keys.is_some() && config.auth.jwks_url.is_some(), "{uncommented}");
+        assert!(config.conversation.postgres.url.is_some() && config.presence.postgres.key_file.is_some());
     }
 }

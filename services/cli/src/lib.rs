@@ -2,7 +2,8 @@
 //!
 //! Map: [`command`] is the command line, [`config`] the whole configuration; `assemble` builds all services in one process,
 //! `listener` their gRPC and admin doors, `serve` runs them until a signal; `dev` adds people, a bot and a page to talk
-//! to; `token` and `config_command` are the small commands; `bench` measures.
+//! to; `migrate` brings schemas up to date; `token` and
+//! `config_command` are the small commands; `bench` measures.
 //!
 //! Invariants: services know nothing of each other's crates, only this one does; keys that `dev` made are taken by no other
 //! mode; what is printed on standard output is for people or scripts, logs go to standard error.
@@ -16,6 +17,7 @@ pub mod config;
 mod config_command;
 mod dev;
 mod listener;
+mod migrate;
 mod serve;
 mod token;
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use viberchat_kit::config::ConfigError;
+use viberchat_kit::store::Engine;
+use viberchat_kit::store::postgres::Settings;
 
 use crate::domain::Limits;
 
@@ -16,6 +18,8 @@ const SECTION: &str = "conversation";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Where conversations and users are kept: `sqlite` (one process) or `postgres` (any number of instances).
+    pub store: Engine,
     /// The SQLite file.
     pub data_file: PathBuf,
     /// Connections that read, besides the one that writes.
@@ -52,6 +56,8 @@ pub struct Config {
     pub watch_users_max: u32,
     /// Changes that may wait for a slow stream before it is ended.
     pub watch_queue_max: u32,
+    /// How to reach PostgreSQL.
+    pub postgres: Settings,
 }
 
 /// Who counts as a user.
@@ -85,6 +91,7 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 impl Default for Config {
     fn default() -> Self {
         Self {
+            store: Engine::Sqlite,
             data_file: PathBuf::from("conversation.sqlite"),
             reader_connections: 4,
             directory: Directory::Open,
@@ -103,6 +110,7 @@ impl Default for Config {
             watch_retention_ms: 10 * MINUTE_MS,
             watch_users_max: 50_000,
             watch_queue_max: 8_192,
+            postgres: Settings::default(),
         }
     }
 }
@@ -139,6 +147,10 @@ impl Config {
                 let (from, to) = allowed.into_inner();
                 findings.push(format!("{SECTION}.{key}: is {value}, allowed are {from} to {to}"));
             }
+        }
+        findings.extend(self.postgres.findings(&format!("{SECTION}.postgres")));
+        if self.store == Engine::Postgres && self.postgres.url.is_none() {
+            findings.push(format!("{SECTION}.postgres.url: is missing, and {SECTION}.store is postgres"));
         }
         if findings.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(findings)) }
     }
@@ -196,6 +208,16 @@ mod tests {
             checked += 1;
         }
         assert_eq!(checked, 15);
+    }
+
+    #[test]
+    fn postgres_needs_its_address_and_has_its_checks() {
+        let missing = validate(json!({"store": "postgres"})).unwrap_err().to_string();
+        assert!(missing.contains("conversation.postgres.url: "), "{missing}");
+        validate(json!({"store": "postgres", "postgres": {"url": "postgres://chat@localhost/chat"}})).unwrap();
+        let wrong = validate(json!({"postgres": {"namespace": "A"}})).unwrap_err().to_string();
+        assert!(wrong.contains("conversation.postgres.namespace: "), "{wrong}");
+        assert!(serde_json::from_value::<Config>(json!({"store": "mysql"})).is_err());
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Map:
 //! - [`Config`] the settings; [`build`] makes a [`Service`] of them; [`METHODS`] says who may call what.
-//! - `domain` types and pure rules. `store` what is wanted of a store and the one on SQLite.
+//! - `domain` types and pure rules. `store` what is wanted of a store, and those on
+//!   SQLite and PostgreSQL.
 //! - `rpc` the gRPC methods, one a file; `convert` protobuf ⇄ domain; `error` refusals → status, once.
 //! - `relay` brings system entries from the outbox into the message service's `log`; `watch` tells streams what changed;
 //!   `activity` writes newest messages in batches; `upkeep` throws away what has expired.
@@ -39,4 +40,4 @@ mod watch;
 
 pub use config::{Config, Directory, Search};
 pub use rpc::METHODS;
-pub use service::{BuildError, Deps, Service, build};
+pub use service::{BuildError, Deps, Service, build, migrate_schema};

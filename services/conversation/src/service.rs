@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use viberchat_kit::keys::Keys;
 use viberchat_kit::lifecycle::Handle;
 use viberchat_kit::page::PageSealer;
 use viberchat_kit::rpc::Channel;
+use viberchat_kit::store::SchemaReport;
 use viberchat_kit::telemetry::Metrics;
 use viberchat_proto::conversation::v1::conversation_service_server::ConversationServiceServer;
 use viberchat_proto::conversation::v1::user_directory_service_server::UserDirectoryServiceServer;
@@ -20,9 +20,9 @@ use crate::log::{EntryLog, MessageLog};
 use crate::metrics::{ServiceMetrics, StoreMetrics};
 use crate::relay::{self, Relay};
 use crate::rpc::{Api, State};
-use crate::store::ConversationStore;
+use crate::store::backend::{self, Opened};
 use crate::store::instrumented::{Instrumented, Measure};
-use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::{ConversationStore, StoreError};
 use crate::upkeep;
 use crate::watch::{Hub, Wake, Watcher};
 
@@ -48,11 +48,11 @@ pub enum BuildError {
     /// A setting is out of its range.
     #[error("the configuration is invalid")]
     Config(#[from] ConfigError),
-    /// The file cannot be opened, or is of a later release.
-    #[error("the store {} cannot be opened", path.display())]
+    /// It cannot be reached, or its schema is not that of this release.
+    #[error("the store {place} cannot be opened")]
     Store {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the server and the schema.
+        place: String,
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -61,23 +61,45 @@ pub enum BuildError {
 
 /// The running service. Its tasks end with the lifecycle.
 pub struct Service {
-    api: Api<Instrumented<SqliteStore>>,
-    store: SqliteStore,
+    routes: Routes,
+    store: Opened,
 }
 
-/// Opens the store, brings its schema up to date and starts the tasks.
+/// Opens the store and starts the tasks. The schema of a SQLite file is brought up to date; that of PostgreSQL where it is
+/// configured.
 ///
 /// # Errors
 /// [`BuildError`].
 pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
     config.validate()?;
-    let path = config.data_file.clone();
-    let failed = |source| BuildError::Store { path, source };
-    let options = Options { data_file: config.data_file.clone(), reader_connections: config.reader_connections };
-    let store = match SqliteStore::open(&options).await {
-        Ok(store) => store,
-        Err(error) => return Err(failed(error.into())),
+    let place = backend::place(&config);
+    let failed = |source| BuildError::Store { place, source };
+    let opened = match Opened::open(&config).await {
+        Ok(opened) => opened,
+        Err(error) => return Err(failed(error)),
     };
+    let served = match &opened {
+        Opened::Sqlite(store) => serve(config, store.clone(), deps).await,
+        Opened::Postgres(store) => serve(config, store.clone(), deps).await,
+    };
+    let routes = served.map_err(|error| failed(error.into()))?;
+    Ok(Service { routes, store: opened })
+}
+
+/// Brings the schema of the configured store up to date, or only says what it would do. Any number of processes may do it
+/// at once.
+///
+/// # Errors
+/// [`BuildError`].
+pub async fn migrate_schema(config: &Config, dry_run: bool) -> Result<SchemaReport, BuildError> {
+    config.validate()?;
+    backend::migrate(config, dry_run)
+        .await
+        .map_err(|source| BuildError::Store { place: backend::place(config), source })
+}
+
+/// Starts the tasks on a store; what serves the calls.
+async fn serve<S: ConversationStore + Clone>(config: Config, store: S, deps: Deps) -> Result<Routes, StoreError> {
     let log = MessageLog::new(deps.message, Duration::from_millis(config.relay_timeout_ms));
     let parts = Parts {
         clock: deps.clock,
@@ -87,9 +109,9 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
         metrics: ServiceMetrics::register(&deps.metrics),
         log: Arc::new(log),
     };
-    let measured = Instrumented::new(store.clone(), Measure(StoreMetrics::register(&deps.metrics)));
-    let state = assemble(config, measured, parts).await.map_err(|error| failed(error.into()))?;
-    Ok(Service { api: Api::new(Arc::new(state)), store })
+    let measured = Instrumented::new(store, Measure(StoreMetrics::register(&deps.metrics)));
+    let api = Api::new(Arc::new(assemble(config, measured, parts).await?));
+    Ok(Routes::new(ConversationServiceServer::new(api.clone())).add_service(UserDirectoryServiceServer::new(api)))
 }
 
 /// What [`assemble`] needs besides a store.
@@ -107,7 +129,7 @@ pub(crate) async fn assemble<S: ConversationStore + Clone>(
     config: Config,
     store: S,
     parts: Parts,
-) -> Result<State<S>, crate::store::StoreError> {
+) -> Result<State<S>, StoreError> {
     let Parts { clock, entropy, keys, lifecycle, metrics, log } = parts;
     let wake = Wake::default();
     let hub = Hub::new(&config, metrics.clone());
@@ -132,17 +154,15 @@ pub(crate) async fn assemble<S: ConversationStore + Clone>(
 impl Service {
     /// Both gRPC services. Callers are to be authorized in front of them, by [`crate::METHODS`].
     pub fn routes(&self) -> Routes {
-        Routes::new(ConversationServiceServer::new(self.api.clone()))
-            .add_service(UserDirectoryServiceServer::new(self.api.clone()))
+        self.routes.clone()
     }
 
     /// Whether the store answers.
     pub async fn is_ready(&self) -> bool {
-        self.store.newest_change().await.is_ok()
+        self.store.is_ready().await
     }
 
-    /// After the tasks have ended: writes SQLite's log file back and closes. A process that ends without it loses
-    /// nothing.
+    /// After the tasks have ended: closes the store. A process that ends without it loses nothing.
     pub async fn close(&self) {
         self.store.close().await;
     }

@@ -14,10 +14,14 @@
 //! [`write_back`]: ConversationStore::write_back
 //! [`changes_after`]: ConversationStore::changes_after
 
+pub(crate) mod backend;
 #[cfg(test)]
 mod conformance;
 pub(crate) mod decorated;
+mod failure;
 pub(crate) mod instrumented;
+pub(crate) mod postgres;
+mod rows;
 pub(crate) mod sqlite;
 
 use std::collections::HashSet;

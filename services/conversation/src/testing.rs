@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tonic::{Request, Response, Status};
+use viberchat_engines::Server;
 use viberchat_kit::auth::{Caller, Scope, ServiceIdentity};
 use viberchat_kit::clock::{ManualClock, Timestamp};
 use viberchat_kit::error::{Error, Reason};
 use viberchat_kit::id::{ConversationId, SeededEntropy, SystemEntropy, UserId};
 use viberchat_kit::keys::Keys;
 use viberchat_kit::lifecycle::{Lifecycle, ShutdownReport};
+use viberchat_kit::store::postgres::{DatabaseUrl, Settings};
 use viberchat_kit::telemetry::Metrics;
 use viberchat_proto::conversation::v1::conversation_service_server::ConversationService as _;
 use viberchat_proto::conversation::v1::*;
@@ -35,6 +37,22 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn user(id: &str) -> UserId {
     UserId::parse(id).expect("a good id")
+}
+
+/// Of a schema that nobody has used, brought up to date on start. `None`: there is no PostgreSQL, which has been said.
+pub(crate) fn postgres_settings() -> Option<Settings> {
+    let url = DatabaseUrl::parse(&Server::Postgres.address()?).expect("the address of a server");
+    Some(Settings {
+        url: Some(url),
+        namespace: viberchat_engines::namespace("t"),
+        connections_max: 10,
+        // A busy machine.
+        connect_timeout_ms: 20_000,
+        statement_timeout_ms: 20_000,
+        lock_timeout_ms: 20_000,
+        migrate_on_start: true,
+        ..Settings::default()
+    })
 }
 
 /// SQLite, failing where a test says so.

@@ -7,6 +7,7 @@
 //! - [`rpc`] the transport of generated clients, in this process and over the network.
 //! - [`keys`] the secrets of a deployment; [`page`] page tokens made with them.
 //! - [`config`], [`telemetry`], [`lifecycle`] what a process needs before it serves.
+//! - [`store`] what stores of several services need of an engine: PostgreSQL's settings, pool, retries and migrations.
 //! - [`fault`] mutants, kill points and the SQLite file layer of tests; asleep without the feature `testing`.
 //!
 //! What kit refuses: malformed ids in `id` and `keys`, callers in `auth::access` (the rules), `auth::layer` (metadata)
@@ -28,4 +29,5 @@ pub mod keys;
 pub mod lifecycle;
 pub mod page;
 pub mod rpc;
+pub mod store;
 pub mod telemetry;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use viberchat_kit::config::ConfigError;
+use viberchat_kit::store::Engine;
+use viberchat_kit::store::postgres::Settings;
 
 use crate::domain::registry::Limits;
 use crate::domain::typing::TypingLimits;
@@ -17,6 +19,8 @@ const SECTION: &str = "presence";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Where statuses and last-seen times are kept: `sqlite` (one process) or `postgres` (any number of instances).
+    pub store: Engine,
     /// The SQLite file.
     pub data_file: PathBuf,
     /// Connections that read, besides the one that writes.
@@ -67,6 +71,8 @@ pub struct Config {
     pub authorizations_max: u32,
     /// How long a question to the conversation service, or to the store, may take.
     pub call_timeout_ms: u64,
+    /// How to reach PostgreSQL.
+    pub postgres: Settings,
 }
 
 const SECOND_MS: u64 = 1_000;
@@ -75,6 +81,7 @@ const MINUTE_MS: u64 = 60 * SECOND_MS;
 impl Default for Config {
     fn default() -> Self {
         Self {
+            store: Engine::Sqlite,
             data_file: PathBuf::from("presence.sqlite"),
             reader_connections: 2,
             gateways_max: 1_000,
@@ -100,6 +107,7 @@ impl Default for Config {
             authorization_grace_ms: 10 * SECOND_MS,
             authorizations_max: 100_000,
             call_timeout_ms: 2 * SECOND_MS,
+            postgres: Settings { connections_max: 4, ..Settings::default() },
         }
     }
 }
@@ -119,6 +127,10 @@ impl Config {
                 let (from, to) = allowed.into_inner();
                 findings.push(format!("{SECTION}.{key}: is {value}, allowed are {from} to {to}"));
             }
+        }
+        findings.extend(self.postgres.findings(&format!("{SECTION}.postgres")));
+        if self.store == Engine::Postgres && self.postgres.url.is_none() {
+            findings.push(format!("{SECTION}.postgres.url: is missing, and {SECTION}.store is postgres"));
         }
         if findings.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(findings)) }
     }
@@ -199,7 +211,8 @@ mod tests {
         for (key, value) in default.as_object().unwrap() {
             let wrong = match value {
                 Value::Number(_) => vec![json!(0), json!(u32::MAX)],
-                _ => vec![json!("")],
+                Value::String(_) if key == "data_file" => vec![json!("")],
+                _ => continue,
             };
             for value in wrong {
                 let mut config = default.clone();
@@ -209,6 +222,17 @@ mod tests {
                 assert!(error.contains(&format!("presence.{key}: ")), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn postgres_needs_its_address_and_has_its_checks() {
+        let findings = |config: Value| {
+            let config: Config = serde_json::from_value(config).expect("the shape is right");
+            config.validate().err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert!(findings(json!({"store": "postgres"})).contains("presence.postgres.url: "));
+        assert_eq!(findings(json!({"store": "postgres", "postgres": {"url": "postgres://chat@localhost/chat"}})), "");
+        assert!(findings(json!({"postgres": {"lock_timeout_ms": 0}})).contains("presence.postgres.lock_timeout_ms: "));
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //!   changed; `sweep` ends what is over by time.
 //! - `attach` a gateway's stream; `watch` and `watch_typing` those of the ones who look.
 //! - `visibility` who shares a conversation and `membership` who belongs to one, asked of the conversation service.
-//! - `saver` writes what outlives a restart; `store` what is wanted of a store and the one on SQLite.
+//! - `saver` writes what outlives a restart; `store` what is wanted of a store, and those on SQLite and
+//!   PostgreSQL.
 //! - `rpc` the gRPC methods, one a file; `convert` protobuf ⇄ domain; `error` refusals → status, once.
 //!
 //! Invariants
@@ -44,4 +45,4 @@ mod watch_typing;
 
 pub use config::Config;
 pub use rpc::METHODS;
-pub use service::{BuildError, Deps, Service, build};
+pub use service::{BuildError, Deps, Service, build, migrate_schema};

@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tonic::service::Routes;
@@ -6,6 +5,7 @@ use viberchat_kit::clock::SharedClock;
 use viberchat_kit::config::ConfigError;
 use viberchat_kit::lifecycle::Handle;
 use viberchat_kit::rpc::Channel;
+use viberchat_kit::store::SchemaReport;
 use viberchat_kit::telemetry::Metrics;
 use viberchat_proto::presence::v1::presence_service_server::PresenceServiceServer;
 
@@ -17,9 +17,7 @@ use crate::metrics::{ServiceMetrics, StoreMetrics};
 use crate::presences::Presences;
 use crate::rpc::PresenceRpc;
 use crate::saver::{self, Saver};
-use crate::store::PresenceStore;
-use crate::store::instrumented::Instrumented;
-use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::backend::{self, Opened};
 use crate::sweep;
 use crate::typings::Typings;
 use crate::visibility::Visibility;
@@ -42,11 +40,11 @@ pub enum BuildError {
     /// A setting is out of its range.
     #[error("the configuration is invalid")]
     Config(#[from] ConfigError),
-    /// The file cannot be opened, or is of a later release.
-    #[error("the store {} cannot be opened", path.display())]
+    /// It cannot be reached, or its schema is not that of this release.
+    #[error("the store {place} cannot be opened")]
     Store {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the server and the schema.
+        place: String,
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -56,22 +54,20 @@ pub enum BuildError {
 /// The running service. Its tasks end with the lifecycle.
 pub struct Service {
     app: Arc<App>,
-    store: SqliteStore,
+    store: Opened,
 }
 
-/// Opens the store, brings its schema up to date and starts the tasks.
+/// Opens the store and starts the tasks. The schema of a SQLite file is brought up to date; that of PostgreSQL where it is
+/// configured.
 ///
 /// # Errors
 /// [`BuildError`].
 pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
     config.validate()?;
-    let options = Options { data_file: config.data_file.clone(), reader_connections: config.reader_connections };
-    let store = match SqliteStore::open(&options).await {
-        Ok(store) => store,
-        Err(error) => return Err(BuildError::Store { path: options.data_file, source: error.into() }),
-    };
+    let opened = Opened::open(&config).await;
+    let store = opened.map_err(|source| BuildError::Store { place: backend::place(&config), source })?;
     let Deps { clock, lifecycle, metrics, conversation } = deps;
-    let measured: Arc<dyn PresenceStore> = Arc::new(Instrumented::new(store.clone(), StoreMetrics::register(&metrics)));
+    let measured = store.store(StoreMetrics::register(&metrics));
     let metrics = ServiceMetrics::register(&metrics);
     let presences = Arc::new(Presences::new(&config, Arc::clone(&measured), clock, metrics.clone()));
     let typings = Arc::new(Typings::new(config.typing_limits(), metrics.clone()));
@@ -96,6 +92,18 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
     Ok(Service { app, store })
 }
 
+/// Brings the schema of the configured store up to date, or only says what it would do. Any number of processes may do it
+/// at once.
+///
+/// # Errors
+/// [`BuildError`].
+pub async fn migrate_schema(config: &Config, dry_run: bool) -> Result<SchemaReport, BuildError> {
+    config.validate()?;
+    backend::migrate(config, dry_run)
+        .await
+        .map_err(|source| BuildError::Store { place: backend::place(config), source })
+}
+
 impl Service {
     /// The gRPC service. Callers are to be authorized in front of it, by [`crate::METHODS`].
     pub fn routes(&self) -> Routes {
@@ -104,11 +112,10 @@ impl Service {
 
     /// Whether the store answers.
     pub async fn is_ready(&self) -> bool {
-        self.store.ping().await.is_ok()
+        self.store.is_ready().await
     }
 
-    /// After the tasks have ended: writes SQLite's log file back and closes. A process that ends without it loses
-    /// nothing.
+    /// After the tasks have ended: closes the store. A process that ends without it loses nothing.
     pub async fn close(&self) {
         self.store.close().await;
     }

@@ -8,9 +8,13 @@
 //!
 //! Futures may be dropped at any await: a transaction that has not been committed is rolled back then.
 
+pub(crate) mod backend;
 #[cfg(test)]
 mod conformance;
+mod failure;
 pub(crate) mod instrumented;
+pub(crate) mod postgres;
+mod rows;
 pub(crate) mod sqlite;
 
 use std::collections::HashMap;

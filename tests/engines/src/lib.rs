@@ -3,6 +3,7 @@
 //! Map:
 //! - [`Server`] a database or a bus: at an address in the environment, else started from what is installed.
 //! - [`Program`] a program that a test calls.
+//! - [`namespace`] a name for what a test keeps in a shared server.
 //! - `postgres`, `nats`, `cassandra` how each server is started; `supervised` the process that ends with the one that started it.
 //! - `main.rs` runs a command with all servers up, so that the suites of `make test` share them.
 //!
@@ -11,6 +12,7 @@
 //! `SKIPPED:`, and is a failure where engines are required.
 
 mod cassandra;
+mod namespace;
 mod nats;
 mod postgres;
 mod programs;
@@ -18,6 +20,7 @@ mod server;
 mod supervised;
 
 pub use self::{
+    namespace::namespace,
     programs::{Program, say, skip},
     server::{Running, Server},
 };

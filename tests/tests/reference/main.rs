@@ -35,11 +35,15 @@ const SETTINGS: &[(&str, &str, &str)] = &[
     ("auth", "services/cli/src/config/auth.rs", "Auth"),
     ("keys", "services/kit/src/keys.rs", "Keys"),
     ("conversation", "services/conversation/src/config.rs", "Config"),
+    ("conversation.postgres", POSTGRES, "Settings"),
     ("message", "services/message/src/config.rs", "Config"),
     ("message.cassandra", "services/message/src/config/cassandra.rs", "CassandraConfig"),
     ("presence", "services/presence/src/config.rs", "Config"),
+    ("presence.postgres", POSTGRES, "Settings"),
     ("gateway", "services/gateway/src/config.rs", "Config"),
 ];
+
+const POSTGRES: &str = "services/kit/src/store/postgres/settings.rs";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()

@@ -66,7 +66,7 @@ pub(super) fn avatar_url(field: &str, url: &str) -> Result<()> {
     if url.len() > AVATAR_BYTES_MAX {
         return Err(Error::invalid_argument(field, format!("is longer than {AVATAR_BYTES_MAX} bytes")));
     }
-    Ok(())
+    check_nul(field, url)
 }
 
 /// `None`: not set.
@@ -92,6 +92,14 @@ pub(super) fn check_chars(field: &str, text: &str, max: usize) -> Result<()> {
     // No character has less than a byte: the long ones are not counted through.
     if text.len() > 4 * max || text.chars().count() > max {
         return Err(Error::invalid_argument(field, format!("is longer than {max} characters")));
+    }
+    check_nul(field, text)
+}
+
+/// The one character that not every store keeps.
+fn check_nul(field: &str, text: &str) -> Result<()> {
+    if text.contains('\0') {
+        return Err(Error::invalid_argument(field, "has a NUL character"));
     }
     Ok(())
 }
@@ -120,6 +128,14 @@ mod tests {
         description(&"🎉".repeat(1_000)).unwrap();
         assert_eq!(violation(description(&"x".repeat(1_001))), "description");
         assert_eq!(violation(avatar_url("avatar_url", &"ä".repeat(501))), "avatar_url");
+    }
+
+    #[test]
+    fn a_nul_is_refused_and_every_other_character_is_not() {
+        assert_eq!(violation(group_name("a\0b")), "name");
+        assert_eq!(violation(check_chars("query", "\0", 9)), "query");
+        assert_eq!(violation(avatar_url("users[0].avatar_url", "x\0")), "users[0].avatar_url");
+        group_name("a\u{1}\u{7f}\u{feff}b").unwrap();
     }
 
     #[test]

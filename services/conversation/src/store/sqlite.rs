@@ -40,7 +40,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, UserId};
 
-pub(crate) use open::{OpenError, Options};
+pub(crate) use open::{OpenError, Options, migrate_file};
 
 use super::{
     Audience, Block, ChangeError, ChangeId, ConversationStore, Encode, EncodeEntry, Executed, ListPage, ListPosition,
@@ -96,33 +96,6 @@ impl Write {
 
     async fn commit(self) -> Result<(), StoreError> {
         self.transaction.commit().await.map_err(|error| StoreError::OutcomeUnknown(Box::new(error)))
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    /// Of everything but a commit: nothing was stored.
-    fn from(error: sqlx::Error) -> Self {
-        // SQLITE_CORRUPT and SQLITE_NOTADB; the low byte of an extended code is the code.
-        const BROKEN_FILE: [i32; 2] = [11, 26];
-        match &error {
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
-                Self::Corrupt(error.to_string())
-            }
-            sqlx::Error::Database(database) => {
-                let code = database.code().and_then(|code| code.parse::<i32>().ok());
-                match code {
-                    Some(code) if BROKEN_FILE.contains(&(code & 0xff)) => Self::Corrupt(error.to_string()),
-                    _ => Self::Unavailable(Box::new(error)),
-                }
-            }
-            _ => Self::Unavailable(Box::new(error)),
-        }
-    }
-}
-
-impl From<sqlx::Error> for ChangeError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
     }
 }
 

@@ -5,20 +5,53 @@
 use std::collections::HashMap;
 
 use viberchat_kit::id::UserId;
+use viberchat_kit::telemetry::Metrics;
 
+use super::instrumented::Instrumented;
 use super::{PresenceStore, Row, Write};
 use crate::domain::status::{Minute, Setting};
+use crate::metrics::StoreMetrics;
 
 /// An engine under test: an empty store, ended when dropped.
 pub(crate) trait Engine {
-    type Store: PresenceStore;
+    type Store: PresenceStore + Clone;
 
-    async fn start() -> Self;
+    /// `None`: it is not installed, which has been said.
+    async fn start() -> Option<Self>
+    where
+        Self: Sized;
 
     fn store(&self) -> &Self::Store;
 
     /// The same data through another process.
     async fn second(&self) -> Self::Store;
+}
+
+/// An engine with its operations measured.
+pub(crate) struct Measured<E: Engine> {
+    engine: E,
+    store: Instrumented<E::Store>,
+}
+
+fn measured<S>(store: S) -> Instrumented<S> {
+    Instrumented::new(store, StoreMetrics::register(&Metrics::new()))
+}
+
+impl<E: Engine> Engine for Measured<E> {
+    type Store = Instrumented<E::Store>;
+
+    async fn start() -> Option<Self> {
+        let engine = E::start().await?;
+        Some(Self { store: measured(engine.store().clone()), engine })
+    }
+
+    fn store(&self) -> &Self::Store {
+        &self.store
+    }
+
+    async fn second(&self) -> Self::Store {
+        measured(self.engine.second().await)
+    }
 }
 
 /// Hands the name of every promise to a macro.
@@ -31,6 +64,8 @@ macro_rules! for_each_promise {
             the_last_write_wins
             another_process_sees_what_was_written
             a_write_of_many_is_there_whole
+            users_are_the_same_only_by_every_byte
+            every_minute_comes_back
         }
     };
 }
@@ -42,7 +77,8 @@ macro_rules! stamp {
         $(
             #[tokio::test]
             async fn $promise() {
-                let engine = <$engine as $crate::store::conformance::Engine>::start().await;
+                let started = <$engine as $crate::store::conformance::Engine>::start().await;
+                let Some(engine) = started else { return };
                 $crate::store::conformance::$promise(&engine).await;
             }
         )*
@@ -123,4 +159,21 @@ pub(crate) async fn a_write_of_many_is_there_whole<E: Engine>(engine: &E) {
     engine.store().write(&writes).await.unwrap();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     assert_eq!(load(engine.store(), &names).await.len(), 500);
+}
+
+pub(crate) async fn users_are_the_same_only_by_every_byte<E: Engine>(engine: &E) {
+    let alike = ["a", "A", "ä", "a\u{308}", "ß", "ss", "\u{200b}a", "a "];
+    let writes: Vec<_> = alike.iter().zip(1..).map(|(id, minute)| last_seen(id, minute)).collect();
+    engine.store().write(&writes).await.unwrap();
+    let rows = load(engine.store(), &alike).await;
+    for (id, minute) in alike.iter().zip(1..) {
+        assert_eq!(rows[&user(id)], row(Setting::Online, Some(minute)));
+    }
+}
+
+pub(crate) async fn every_minute_comes_back<E: Engine>(engine: &E) {
+    for minute in [-1, 0, 28_333_333, i64::MAX] {
+        engine.store().write(&[last_seen("ann", minute)]).await.unwrap();
+        assert_eq!(load(engine.store(), &["ann"]).await[&user("ann")].last_seen, Some(Minute(minute)));
+    }
 }

@@ -11,6 +11,7 @@ use super::{Answer, PresenceStore, Row, StoreError, Write};
 use crate::metrics::{Operation, StoreMetrics};
 
 /// A store whose operations are measured.
+#[derive(Clone)]
 pub(crate) struct Instrumented<S> {
     store: S,
     metrics: StoreMetrics,

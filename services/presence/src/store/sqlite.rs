@@ -15,10 +15,11 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use viberchat_kit::id::UserId;
 
-pub(crate) use open::{OpenError, Options};
+pub(crate) use open::{OpenError, Options, migrate_file};
 
 use super::{Answer, PresenceStore, Row, StoreError, Write};
-use crate::domain::status::{Minute, Setting};
+use crate::domain::status::Minute;
+use crate::store::rows::{setting_of, status_of};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -102,40 +103,4 @@ fn row(row: &SqliteRow) -> Result<(UserId, Row), StoreError> {
     let setting = setting_of(status).ok_or_else(|| StoreError::Corrupt(format!("status {status}")))?;
     let last_seen: Option<i64> = row.try_get("last_seen_minute")?;
     Ok((user, Row { setting, last_seen: last_seen.map(Minute) }))
-}
-
-fn status_of(setting: Setting) -> i64 {
-    match setting {
-        Setting::Online => 1,
-        Setting::Away => 2,
-        Setting::Busy => 3,
-        Setting::Invisible => 4,
-    }
-}
-
-fn setting_of(status: i64) -> Option<Setting> {
-    [Setting::Online, Setting::Away, Setting::Busy, Setting::Invisible]
-        .into_iter()
-        .find(|setting| status_of(*setting) == status)
-}
-
-impl From<sqlx::Error> for StoreError {
-    /// Of everything but a commit: nothing was stored.
-    fn from(error: sqlx::Error) -> Self {
-        // SQLITE_CORRUPT and SQLITE_NOTADB; the low byte of an extended code is the code.
-        const BROKEN_FILE: [i32; 2] = [11, 26];
-        match &error {
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
-                Self::Corrupt(error.to_string())
-            }
-            sqlx::Error::Database(database) => {
-                let code = database.code().and_then(|code| code.parse::<i32>().ok());
-                match code {
-                    Some(code) if BROKEN_FILE.contains(&(code & 0xff)) => Self::Corrupt(error.to_string()),
-                    _ => Self::Unavailable(Box::new(error)),
-                }
-            }
-            _ => Self::Unavailable(Box::new(error)),
-        }
-    }
 }

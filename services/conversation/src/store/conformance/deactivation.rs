@@ -202,3 +202,17 @@ pub(crate) async fn who_shares_a_conversation<E: Engine>(engine: &E) {
     assert!(store.sharing(&user("alice"), &[]).await.unwrap().is_empty());
     assert_eq!(sharing("dave").await, Vec::<String>::new());
 }
+
+pub(crate) async fn owners_who_go_at_once_leave_the_group_to_somebody<E: Engine>(engine: &E) {
+    let (store, second) = (engine.store(), engine.second().await);
+    for round in 0..10 {
+        let [one, other, heir] = ["one", "other", "heir"].map(|name| format!("{name}-{round}"));
+        let id = group(store, &one, &[&other, &heir]).await;
+        let promoted = GroupChange::SetRole { user: user(&other), role: Role::Owner };
+        change(store, id, &one, promoted).await.unwrap();
+        let gone = async |store: &E::Store, id: &str| deactivate(store, id).await;
+        assert_eq!(tokio::join!(gone(store, &one), gone(&second, &other)), (true, true));
+        let found = roles(store, id).await.into_iter().find(|(user, _)| *user == heir);
+        assert_eq!(found, Some((heir, Role::Owner)), "round {round}");
+    }
+}

@@ -4,9 +4,9 @@ use sqlx::SqliteConnection;
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::ConversationId;
 
-use super::rows::{bytes, signed};
 use super::{SqliteStore, StoreError};
 use crate::domain::Activity;
+use crate::store::rows::{bytes, signed};
 
 pub(super) async fn record(
     store: &SqliteStore,

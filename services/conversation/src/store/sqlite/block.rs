@@ -5,10 +5,10 @@ use sqlx::sqlite::SqlitePool;
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::UserId;
 
-use super::rows::{limit, time, user};
 use super::user::standing;
 use super::{SqliteStore, StoreError};
 use crate::domain::{BlockState, DirectPair, Limits, check_block};
+use crate::store::rows::{self, limit};
 use crate::store::{Block, ChangeError};
 
 pub(super) async fn block(
@@ -83,7 +83,7 @@ async fn count(connection: &mut SqliteConnection, user: &UserId, limits: &Limits
         .bind(i64::from(limits.user_blocks_max))
         .fetch_one(connection)
         .await?;
-    super::rows::count(&row, "blocks")
+    rows::count(&row, "blocks")
 }
 
 /// What the two may do in their direct has changed, if they have one.
@@ -123,7 +123,5 @@ pub(super) async fn blocks(
         .bind(limit(rows_max))
         .fetch_all(readers)
         .await?;
-    rows.iter()
-        .map(|row| Ok(Block { blocked: user(row, "blocked_user_id")?, at: time(row, "blocked_at_ms")? }))
-        .collect()
+    rows.iter().map(rows::block).collect()
 }

@@ -8,13 +8,14 @@ use viberchat_kit::id::{ConversationId, UserId};
 
 use super::group::{Kept, candidates, insert_members, keep, owner_count};
 use super::inherit::active_members;
-use super::rows::{
-    bytes, count, history_number, json, kind, member, member_columns, number, role_number, signed, time,
-};
+use super::rows::json;
 use super::{SqliteStore, StoreError, read, request};
 use crate::domain::{
     Decision, Effects, GroupChange, GroupState, Limits, Member, Refusal, Removal, Role, Subject, decide,
     leaves_ownerless, sort_key,
+};
+use crate::store::rows::{
+    bytes, count, history_number, kind, member, member_columns, number, role_number, signed, time,
 };
 use crate::store::{Applied, ChangeError, Encode, Executed, RequestKey};
 

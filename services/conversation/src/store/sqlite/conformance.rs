@@ -1,12 +1,9 @@
-//! The promises of the store, on a SQLite file: bare, and with its operations measured.
+//! The promises of the store, on a SQLite file: bare, with its operations measured, and delayed.
 
 use tempfile::TempDir;
-use viberchat_kit::telemetry::Metrics;
 
 use super::{Options, SqliteStore};
-use crate::metrics::StoreMetrics;
-use crate::store::conformance::{Engine, for_each_promise, stamp};
-use crate::store::instrumented::{Instrumented, Measure};
+use crate::store::conformance::{Delayed, Engine, Measured, for_each_promise, stamp};
 
 struct SqliteFile {
     options: Options,
@@ -17,11 +14,11 @@ struct SqliteFile {
 impl Engine for SqliteFile {
     type Store = SqliteStore;
 
-    async fn start() -> Self {
+    async fn start() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let options = Options { data_file: folder.path().join("conversation.sqlite"), reader_connections: 2 };
         let store = SqliteStore::open(&options).await.expect("the store opens");
-        Self { options, store, _folder: folder }
+        Some(Self { options, store, _folder: folder })
     }
 
     fn store(&self) -> &SqliteStore {
@@ -30,32 +27,6 @@ impl Engine for SqliteFile {
 
     async fn second(&self) -> SqliteStore {
         SqliteStore::open(&self.options).await.expect("the store opens")
-    }
-}
-
-struct Measured<E: Engine> {
-    engine: E,
-    store: Instrumented<E::Store>,
-}
-
-fn measured<S>(store: S) -> Instrumented<S> {
-    Instrumented::new(store, Measure(StoreMetrics::register(&Metrics::new())))
-}
-
-impl<E: Engine> Engine for Measured<E> {
-    type Store = Instrumented<E::Store>;
-
-    async fn start() -> Self {
-        let engine = E::start().await;
-        Self { store: measured(engine.store().clone()), engine }
-    }
-
-    fn store(&self) -> &Self::Store {
-        &self.store
-    }
-
-    async fn second(&self) -> Self::Store {
-        measured(self.engine.second().await)
     }
 }
 
@@ -69,4 +40,10 @@ mod instrumented {
     use super::*;
 
     for_each_promise!(stamp!(Measured<SqliteFile>));
+}
+
+mod delayed {
+    use super::*;
+
+    for_each_promise!(stamp!(Delayed<SqliteFile>));
 }

@@ -7,10 +7,10 @@ use viberchat_kit::id::{ConversationId, UserId};
 
 use super::block::either_has_blocked;
 use super::group::candidates;
-use super::rows::{bytes, conversation_id};
 use super::{SqliteStore, StoreError, Write, read};
 use crate::domain::{ConversationView, DirectPair, Limits, Refusal, Viewer, check_candidate};
 use crate::store::ChangeError;
+use crate::store::rows::{bytes, conversation_id};
 
 pub(super) struct NewDirect<'a> {
     pub(super) id: ConversationId,

@@ -6,10 +6,10 @@ use sqlx::{Row as _, SqliteConnection};
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, UserId};
 
-use super::rows::{bytes, count, history_number, json, role_number, signed, user};
-use super::user::standing_of;
+use super::rows::json;
 use super::{SqliteStore, StoreError, read, request};
 use crate::domain::{Candidate, Limits, NewGroup, Role, SystemEntry, decide_creation, sort_key};
+use crate::store::rows::{bytes, count, history_number, role_number, signed, standing_of, user};
 use crate::store::{Applied, ChangeError, Encode, EntryRef, Executed, RequestKey};
 
 /// The version that creation makes.

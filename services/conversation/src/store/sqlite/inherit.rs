@@ -6,9 +6,9 @@ use viberchat_kit::id::{ConversationId, UserId};
 
 use super::StoreError;
 use super::group::{Kept, insert_outbox};
-use super::rows::{bytes, conversation_id, member, member_columns, number, role_number, signed};
 use crate::domain::{Effects, Member, decide_inheritance};
 use crate::store::EncodeEntry;
+use crate::store::rows::{bytes, conversation_id, member, member_columns, number, role_number, signed};
 
 /// The groups of a user that have no active owner, by the keys of their members.
 pub(super) const OWNERLESS: &str = "SELECT m.conversation_id, c.version FROM member m INDEXED BY member_by_user \

@@ -5,8 +5,8 @@ use sqlx::sqlite::SqlitePool;
 use viberchat_kit::id::UserId;
 
 use super::StoreError;
-use super::rows::{bytes, conversation_view, kind_number, limit, time, view_columns};
 use crate::domain::ConversationView;
+use crate::store::rows::{bytes, conversation_view, kind_number, limit, time, view_columns};
 use crate::store::{ListPage, ListPosition, NamePosition};
 
 /// Of `member m`, its `conversation c` and its `conversation_activity a`: what ?1 has in the list, of the kind ?2 or of

@@ -2,10 +2,12 @@ use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
 use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use tokio::time::Instant;
 use viberchat_kit::fault;
+use viberchat_kit::store::SchemaReport;
 
 use super::migrate;
 
@@ -39,6 +41,29 @@ pub(super) async fn open(options: &Options) -> Result<(SqlitePool, SqlitePool), 
     let read_only = connect.create_if_missing(false).pragma("query_only", "ON");
     let readers = pool(options.reader_connections).connect_with(read_only).await?;
     Ok((writer, readers))
+}
+
+/// Brings the schema of a file up to date and closes it; in a dry run only says what it would do, and makes no file.
+pub(crate) async fn migrate_file(options: &Options, dry_run: bool) -> Result<SchemaReport, OpenError> {
+    let connect = connect_options(options)?;
+    let found = if !dry_run {
+        let writer = open_writer(&connect).await?;
+        let found = migrate::migrate(&writer).await;
+        writer.close().await;
+        found?
+    } else if options.data_file.exists() {
+        let mut reader = connect.create_if_missing(false).read_only(true).connect().await?;
+        migrate::version(&mut reader).await?
+    } else {
+        0
+    };
+    Ok(SchemaReport {
+        place: format!("SQLite file {}", options.data_file.display()),
+        found: found as u64,
+        known: migrate::MIGRATIONS.len() as u64,
+        changes: migrate::MIGRATIONS[found..].iter().map(|migration| migration.name).collect(),
+        dry_run,
+    })
 }
 
 /// Making a new file a write-ahead log needs it exclusively, and SQLite does not wait for that: of processes that start

@@ -1,13 +1,12 @@
 //! Entries that the log does not have yet, and what changes once it has them.
 
-use sqlx::Row as _;
 use sqlx::sqlite::SqlitePool;
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::ConversationId;
 
-use super::rows::{bytes, conversation_id, limit, number, signed, user};
 use super::{SqliteStore, StoreError};
 use crate::store::OutboxEntry;
+use crate::store::rows::{bytes, conversation_id, limit, outbox_entry, signed};
 
 /// From the primary key, without its versions.
 pub(super) const CONVERSATIONS: &str =
@@ -33,15 +32,7 @@ pub(super) async fn entries(
     rows_max: usize,
 ) -> Result<Vec<OutboxEntry>, StoreError> {
     let rows = sqlx::query(ENTRIES).bind(bytes(&conversation)).bind(limit(rows_max)).fetch_all(readers).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(OutboxEntry {
-                version: number(row, "version")?,
-                actor: user(row, "actor_user_id")?,
-                entry: row.try_get("entry")?,
-            })
-        })
-        .collect()
+    rows.iter().map(outbox_entry).collect()
 }
 
 pub(super) async fn write_back(

@@ -5,10 +5,9 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use viberchat_kit::id::{ConversationId, UserId};
 
 use super::StoreError;
-use super::rows::{
-    bytes, conversation_columns, conversation_view, json_ids, limit, member, member_columns, view_columns,
-};
+use super::rows::json_ids;
 use crate::domain::{ConversationView, Member, Viewer};
+use crate::store::rows::{bytes, conversation_columns, conversation_view, limit, member, member_columns, view_columns};
 
 /// Each id by primary keys.
 pub(super) const VIEWS_OF_USER: &str = concat!(

@@ -4,9 +4,9 @@ use sqlx::sqlite::SqlitePool;
 use sqlx::{Row as _, SqliteConnection};
 use viberchat_kit::clock::Timestamp;
 
-use super::rows::{conversation_id, limit, number, optional_number, signed};
 use super::{SqliteStore, StoreError};
 use crate::domain::Refusal;
+use crate::store::rows::{conversation_id, limit, number, optional_number, signed};
 use crate::store::{ChangeError, EntryRef, Executed, Pruned, RequestKey};
 
 /// What an earlier call with this id came to.

@@ -4,9 +4,9 @@ use sqlx::SqliteConnection;
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, UserId};
 
-use super::rows::{bytes, settings, settings_columns, signed};
 use super::{SqliteStore, StoreError};
 use crate::domain::{MemberSettings, SettingsUpdate, sort_key};
+use crate::store::rows::{bytes, settings, settings_columns, signed};
 
 pub(super) async fn update(
     store: &SqliteStore,

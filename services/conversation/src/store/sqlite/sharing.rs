@@ -5,7 +5,8 @@ use sqlx::sqlite::SqlitePool;
 use viberchat_kit::id::UserId;
 
 use super::StoreError;
-use super::rows::{json, user};
+use super::rows::json;
+use crate::store::rows::user;
 
 /// A user with no more groups than this has them looked through for each of the others. Whoever has more is looked for in
 /// the groups of the others: the busiest one asks about many who are not.

@@ -86,7 +86,7 @@ async fn what_was_stored_before_a_migration_is_as_it_was() {
     let before = sqlx::sqlite::SqliteConnectOptions::new().filename(&options.data_file).create_if_missing(true);
     let before = SqlitePool::connect_with(before).await.unwrap();
     for statement in [
-        migrate::MIGRATIONS[0],
+        migrate::MIGRATIONS[0].sql,
         "INSERT INTO conversation VALUES (unhex('07070707070707070707070707070707'), 2, 'Plans', '', '', 1, 1, 1, 1)",
         "INSERT INTO member VALUES (unhex('07070707070707070707070707070707'), 'alice', 2, 3, 1, 1, 1, 1, 5, NULL)",
         "INSERT INTO member_span VALUES (unhex('07070707070707070707070707070707'), 'alice', 1, 1, NULL, NULL)",

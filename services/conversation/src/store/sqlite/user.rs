@@ -1,14 +1,15 @@
 //! The directory of users.
 
-use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqlitePool;
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::UserId;
 
 use super::inherit::inherit;
-use super::rows::{json, limit, user};
+use super::rows::json;
 use super::{SqliteStore, StoreError};
 use crate::domain::{Limits, Profile, SHORT_PREFIX_CHARS_MAX, Standing, check_standing, search_words, short_prefixes};
+use crate::store::rows::{limit, profile, standing_of};
 use crate::store::{ChangeError, EncodeEntry};
 
 pub(super) async fn upsert(
@@ -115,17 +116,6 @@ pub(super) async fn standing(connection: &mut SqliteConnection, of: &UserId) -> 
     row.as_ref().map_or(Ok(Standing::Unknown), standing_of)
 }
 
-/// Of the columns `known`, null for a user without a profile, and `deactivated_at_ms`.
-pub(super) fn standing_of(row: &SqliteRow) -> Result<Standing, StoreError> {
-    let known = row.try_get::<Option<&str>, _>("known")?.is_some();
-    let deactivated = row.try_get::<Option<i64>, _>("deactivated_at_ms")?.is_some();
-    Ok(match (known, deactivated) {
-        (false, _) => Standing::Unknown,
-        (true, false) => Standing::Active,
-        (true, true) => Standing::Deactivated,
-    })
-}
-
 /// Takes a user out of the index of the search.
 const FORGET: [&str; 2] = ["DELETE FROM user_word WHERE user_id = ?1", "DELETE FROM user_prefix WHERE user_id = ?1"];
 
@@ -194,15 +184,4 @@ pub(super) async fn search(
         .fetch_all(readers)
         .await?;
     rows.iter().map(profile).collect()
-}
-
-fn profile(row: &SqliteRow) -> Result<Profile, StoreError> {
-    Ok(Profile {
-        user: user(row, "user_id")?,
-        username: row.try_get("username")?,
-        display_name: row.try_get("display_name")?,
-        avatar_url: row.try_get("avatar_url")?,
-        email: row.try_get("email")?,
-        deactivated: row.try_get::<Option<i64>, _>("deactivated_at_ms")?.is_some(),
-    })
 }

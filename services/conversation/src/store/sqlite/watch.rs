@@ -1,15 +1,15 @@
 //! What those who watch memberships read.
 
-use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{Row as _, SqliteExecutor};
+use sqlx::SqliteExecutor;
+use sqlx::sqlite::SqlitePool;
 use viberchat_kit::id::{ConversationId, UserId};
 
 use super::StoreError;
-use super::rows::{bytes, conversation_id, kind, limit, number, optional_number, role, role_of, signed, user};
 use crate::domain::Membership;
-use crate::store::{
-    Audience, ChangeId, MembershipChangeKind, MissedChange, Readers, StoredChange, StoredChangeKind, as_heard,
+use crate::store::rows::{
+    self, bytes, limit, membership, missed_change, number, optional_number, signed, stored_change,
 };
+use crate::store::{Audience, ChangeId, MissedChange, Readers, StoredChange, as_heard};
 
 /// From an index that no activity reorders.
 pub(super) const MEMBERSHIPS: &str = "SELECT m.conversation_id, m.kind, m.role, c.version FROM member m INDEXED BY member_by_user \
@@ -27,16 +27,7 @@ pub(super) async fn memberships(
 ) -> Result<Vec<Membership>, StoreError> {
     let after = after.map_or(Vec::new(), |id| bytes(&id).to_vec());
     let rows = sqlx::query(MEMBERSHIPS).bind(of.as_str()).bind(after).bind(limit(rows_max)).fetch_all(readers).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Membership {
-                conversation: conversation_id(row, "conversation_id")?,
-                kind: kind(row, "kind")?,
-                role: role(row, "role")?,
-                version: number(row, "version")?,
-            })
-        })
-        .collect()
+    rows.iter().map(membership).collect()
 }
 
 pub(super) async fn newest_change(executor: impl SqliteExecutor<'_>) -> Result<ChangeId, StoreError> {
@@ -66,23 +57,6 @@ pub(super) async fn changes_after(
     // Ids have no holes: a transaction that is rolled back gives its ids back.
     let complete = changes.first().is_some_and(|first| first.id.0 == after.0 + 1);
     Ok(complete.then_some(changes))
-}
-
-fn stored_change(row: &SqliteRow) -> Result<StoredChange, StoreError> {
-    let what = match row.try_get("kind")? {
-        1_i64 => StoredChangeKind::Joined,
-        2 => StoredChangeKind::Added(user(row, "user_id")?),
-        3 => StoredChangeKind::Changed,
-        4 => StoredChangeKind::ChangedFor(user(row, "user_id")?),
-        5 => StoredChangeKind::Removed(user(row, "user_id")?, role(row, "role")?, kind(row, "conversation_kind")?),
-        other => return Err(StoreError::Corrupt(format!("the kind of a change is {other}"))),
-    };
-    Ok(StoredChange {
-        id: ChangeId(number(row, "change_id")?),
-        conversation: conversation_id(row, "conversation_id")?,
-        version: number(row, "version")?,
-        kind: what,
-    })
 }
 
 /// What concerns one user after a number: changes that name the user, and of the user's conversations those that concern
@@ -133,21 +107,6 @@ pub(super) async fn missed_changes(
     Ok(Some((as_heard(missed), newest)))
 }
 
-/// `None`: what came is gone again, which a later change says.
-fn missed_change(row: &SqliteRow) -> Result<Option<MissedChange>, StoreError> {
-    let present_role = row.try_get::<Option<i64>, _>("role")?.map(role_of).transpose()?;
-    let (what, role, version) = match (row.try_get("change_kind")?, present_role) {
-        (5_i64, _) => (MembershipChangeKind::Removed, role(row, "last_role")?, number(row, "change_version")?),
-        (1 | 2, Some(role)) => (MembershipChangeKind::Added, role, number(row, "version")?),
-        (3 | 4, Some(role)) => (MembershipChangeKind::Changed, role, number(row, "version")?),
-        (1..=4, None) => return Ok(None),
-        (other, _) => return Err(StoreError::Corrupt(format!("the kind of a change is {other}"))),
-    };
-    let (conversation, kind) = (conversation_id(row, "conversation_id")?, kind(row, "kind")?);
-    let membership = Membership { conversation, kind, role, version };
-    Ok(Some(MissedChange { id: ChangeId(number(row, "change_id")?), kind: what, membership }))
-}
-
 /// A row for each reader, at least one if there is the conversation.
 macro_rules! select_readers {
     ($who:literal) => {
@@ -184,12 +143,5 @@ pub(super) async fn readers(
         }
     };
     let rows = query.fetch_all(readers).await?;
-    let Some(first) = rows.first() else { return Ok(None) };
-    let mut found = Readers { kind: kind(first, "kind")?, version: number(first, "version")?, members: Vec::new() };
-    for row in &rows {
-        if row.try_get::<Option<&str>, _>("user_id")?.is_some() {
-            found.members.push((user(row, "user_id")?, role(row, "role")?));
-        }
-    }
-    Ok(Some(found))
+    rows::readers(&rows)
 }

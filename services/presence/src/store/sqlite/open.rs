@@ -2,11 +2,13 @@ use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
 use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 use tokio::time::Instant;
 use viberchat_kit::fault;
+use viberchat_kit::store::{Migration, SchemaReport};
 
 /// How long a writer waits for another process, and a call for a connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,6 +40,29 @@ pub(super) async fn open(options: &Options) -> Result<(SqlitePool, SqlitePool), 
     let read_only = connect.create_if_missing(false).pragma("query_only", "ON");
     let readers = pool(options.reader_connections).connect_with(read_only).await?;
     Ok((writer, readers))
+}
+
+/// Brings the schema of a file up to date and closes it; in a dry run only says what it would do, and makes no file.
+pub(crate) async fn migrate_file(options: &Options, dry_run: bool) -> Result<SchemaReport, OpenError> {
+    let connect = connect_options(options)?;
+    let found = if !dry_run {
+        let writer = open_writer(&connect).await?;
+        let found = migrate(&writer).await;
+        writer.close().await;
+        found?
+    } else if options.data_file.exists() {
+        let mut reader = connect.create_if_missing(false).read_only(true).connect().await?;
+        version(&mut reader).await?
+    } else {
+        0
+    };
+    Ok(SchemaReport {
+        place: format!("SQLite file {}", options.data_file.display()),
+        found: found as u64,
+        known: MIGRATIONS.len() as u64,
+        changes: MIGRATIONS[found..].iter().map(|migration| migration.name).collect(),
+        dry_run,
+    })
 }
 
 /// Making a new file a write-ahead log needs it exclusively, and SQLite does not wait for that: of processes that start
@@ -89,22 +114,30 @@ fn connect_options(options: &Options) -> Result<SqliteConnectOptions, sqlx::Erro
 
 /// Plain SQL files, each applied once, in order, by whichever process comes first; `user_version` counts them. Never
 /// changed once released; a new one is added at the end.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/sqlite/0001_presence.sql")];
+const MIGRATIONS: &[Migration] =
+    &[Migration { name: "0001_presence", sql: include_str!("../../../migrations/sqlite/0001_presence.sql") }];
 
-async fn migrate(writer: &SqlitePool) -> Result<(), OpenError> {
-    let known = i64::try_from(MIGRATIONS.len()).expect("there are few migrations");
+/// The version that the file had.
+async fn migrate(writer: &SqlitePool) -> Result<usize, OpenError> {
     // Takes the lock first: of two processes that start together, the second finds the work done.
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-    let found: i64 = sqlx::query("PRAGMA user_version").fetch_one(&mut *transaction).await?.try_get(0)?;
+    let found = version(&mut transaction).await?;
+    for migration in &MIGRATIONS[found..] {
+        sqlx::raw_sql(migration.sql).execute(&mut *transaction).await?;
+    }
+    // A pragma takes no parameters; the number is ours.
+    let set = AssertSqlSafe(format!("PRAGMA user_version = {}", MIGRATIONS.len()));
+    sqlx::raw_sql(set).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(found)
+}
+
+/// How many of the migrations a file has.
+async fn version(connection: &mut SqliteConnection) -> Result<usize, OpenError> {
+    let known = i64::try_from(MIGRATIONS.len()).expect("there are few migrations");
+    let found: i64 = sqlx::query("PRAGMA user_version").fetch_one(connection).await?.try_get(0)?;
     if found > known {
         return Err(OpenError::NewerSchema { found, known });
     }
-    let applied = usize::try_from(found).unwrap_or(0);
-    for migration in &MIGRATIONS[applied..] {
-        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
-    }
-    // A pragma takes no parameters; the number is ours.
-    sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA user_version = {known}"))).execute(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(())
+    Ok(usize::try_from(found).unwrap_or(0))
 }

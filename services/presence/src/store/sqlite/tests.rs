@@ -59,11 +59,3 @@ async fn a_file_of_a_later_release_is_refused() {
     let error = SqliteStore::open(&options).await.err().unwrap();
     assert!(matches!(error, OpenError::NewerSchema { found: 900, .. }), "{error}");
 }
-
-#[test]
-fn every_status_has_a_number_of_its_own_and_no_other_number_is_one() {
-    for setting in [Setting::Online, Setting::Away, Setting::Busy, Setting::Invisible] {
-        assert_eq!(setting_of(status_of(setting)), Some(setting));
-    }
-    assert_eq!((setting_of(0), setting_of(5)), (None, None));
-}

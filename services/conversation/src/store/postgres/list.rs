@@ -1,0 +1,113 @@
+//! A user's list, in each of its orders.
+
+use sqlx::types::Uuid;
+use viberchat_kit::id::UserId;
+use viberchat_kit::store::postgres::Attempt;
+
+use super::StoreError;
+use super::rows::{uuid, uuid_after};
+use crate::domain::ConversationView;
+use crate::store::rows::{Columns as _, conversation_view, kind_number, limit, time, view_columns};
+use crate::store::{ListPage, ListPosition, NamePosition};
+
+/// Of `member m`, its `conversation c` and its `conversation_activity a`: what $1 has in the list, of the kind $2 or of
+/// each, archived as $3 says. What was cleared is not, until something newer is known.
+macro_rules! listed {
+    () => {
+        "m.user_id = $1 AND m.listed AND ($2::bigint IS NULL OR m.kind = $2) AND m.archived = $3 \
+         AND (m.cleared_seq = 0 OR coalesce(a.last_seq, 0) > m.cleared_seq)"
+    };
+}
+
+/// From the end of the index of lists.
+pub(super) const BY_ACTIVITY: &str = concat!(
+    "SELECT ",
+    view_columns!(),
+    ", m.list_at_ms FROM member m \
+         JOIN conversation c ON c.conversation_id = m.conversation_id \
+         LEFT JOIN conversation_activity a ON a.conversation_id = m.conversation_id \
+         WHERE ",
+    listed!(),
+    " AND (m.pinned, m.list_at_ms, m.conversation_id) < ($4, $5, $6) \
+         ORDER BY m.pinned DESC, m.list_at_ms DESC, m.conversation_id DESC LIMIT $7"
+);
+
+pub(super) async fn by_activity(
+    attempt: &Attempt,
+    user: &UserId,
+    page: &ListPage<ListPosition>,
+) -> Result<Vec<(ConversationView, ListPosition)>, StoreError> {
+    // Without a position: before everything.
+    let after = page.after.map_or((true, i64::MAX, Uuid::max()), |after| {
+        (after.pinned, after.list_at.millis(), uuid(&after.conversation))
+    });
+    let rows = sqlx::query(BY_ACTIVITY)
+        .bind(user.as_str())
+        .bind(page.kind.map(kind_number))
+        .bind(page.archived)
+        .bind(after.0)
+        .bind(after.1)
+        .bind(after.2)
+        .bind(limit(page.limit))
+        .fetch_all(attempt.pool())
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let view = conversation_view(row)?;
+            let list_at = time(row, "list_at_ms")?;
+            let position = ListPosition { pinned: row.flag("pinned")?, list_at, conversation: view.conversation.id };
+            Ok((view, position))
+        })
+        .collect()
+}
+
+/// What a list by name is sorted by, with the `user_profile p` of the peer.
+macro_rules! name_key {
+    () => {
+        "CASE WHEN m.nickname_key <> '' THEN m.nickname_key \
+              WHEN m.kind = 2 THEN c.name_key \
+              ELSE coalesce(nullif(p.sort_key, ''), lower(substr(m.peer_user_id, 1, 64))) END"
+    };
+}
+
+/// Sorts all of the user's list: names change in too many places to keep each list sorted.
+const BY_NAME: &str = concat!(
+    "SELECT ",
+    view_columns!(),
+    ", ",
+    name_key!(),
+    " AS name_key_shown FROM member m \
+         JOIN conversation c ON c.conversation_id = m.conversation_id \
+         LEFT JOIN conversation_activity a ON a.conversation_id = m.conversation_id \
+         LEFT JOIN user_profile p ON p.user_id = m.peer_user_id \
+         WHERE ",
+    listed!(),
+    " AND ($5::uuid IS NULL OR (",
+    name_key!(),
+    ", m.conversation_id) > ($4, $5)) ORDER BY name_key_shown, m.conversation_id LIMIT $6"
+);
+
+pub(super) async fn by_name(
+    attempt: &Attempt,
+    user: &UserId,
+    page: &ListPage<NamePosition>,
+) -> Result<Vec<(ConversationView, NamePosition)>, StoreError> {
+    let after = page.after.as_ref();
+    let rows = sqlx::query(BY_NAME)
+        .bind(user.as_str())
+        .bind(page.kind.map(kind_number))
+        .bind(page.archived)
+        .bind(after.map_or("", |after| &after.name_key))
+        .bind(uuid_after(after.map(|after| after.conversation)))
+        .bind(limit(page.limit))
+        .fetch_all(attempt.pool())
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let view = conversation_view(row)?;
+            let name_key = row.text("name_key_shown")?.to_owned();
+            let position = NamePosition { name_key, conversation: view.conversation.id };
+            Ok((view, position))
+        })
+        .collect()
+}
