@@ -26,6 +26,7 @@ mod conformance;
 mod faulty;
 pub(crate) mod sqlite;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -83,8 +84,8 @@ pub(crate) struct Record {
     pub(crate) create_time: Timestamp,
     /// The text was erased; `body` is what is left.
     pub(crate) erased: bool,
-    /// An encoded `EntryBody`.
-    pub(crate) body: Vec<u8>,
+    /// An encoded `EntryBody`. Shared: a page that is kept is given to many.
+    pub(crate) body: Arc<[u8]>,
 }
 
 /// A message as it stands: its entry, and what later ones did to it.
@@ -93,13 +94,20 @@ pub(crate) struct MessageRecord {
     /// The entry.
     pub(crate) record: Record,
     /// The last edit: when, and its encoded body.
-    pub(crate) edit: Option<(Timestamp, Vec<u8>)>,
+    pub(crate) edit: Option<(Timestamp, Arc<[u8]>)>,
     /// When it was deleted.
     pub(crate) delete_time: Option<Timestamp>,
     /// Its pin.
     pub(crate) pin: Option<Pin>,
     /// The oldest kind first: the one whose oldest reaction is the oldest.
     pub(crate) reactions: Vec<ReactionCount>,
+}
+
+impl MessageRecord {
+    /// A message that nothing has happened to since.
+    pub(crate) fn unchanged(record: Record) -> Self {
+        Self { record, edit: None, delete_time: None, pin: None, reactions: Vec::new() }
+    }
 }
 
 /// The pin of a message.

@@ -7,6 +7,7 @@
 //! - Every write is one `BEGIN IMMEDIATE` transaction, so that what it has read cannot change before it commits, in this
 //!   process or another. SQLite lets one write at a time: change ids come in commit order.
 //! - What is seen by a read is committed; readers never wait for the writer.
+//! - A limit is written `LIMIT +?`: without the sign each binding makes SQLite plan a kept statement anew.
 
 mod activity;
 mod authorize;

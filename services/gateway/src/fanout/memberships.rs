@@ -106,6 +106,10 @@ impl Registry {
         }
         followers.idle_since = None;
         let slot = state.insert(topic.clone(), View::of_follower(is_direct, known.version));
+        if is_direct && followers.list.capacity() == 0 {
+            // Most topics are directs: room for two, where a vector that grows takes it for four.
+            followers.list.reserve_exact(2);
+        }
         followers.list.push(Follower { user: user.clone(), slot, is_waiting });
         state.waiting += usize::from(is_waiting);
         for member in &state.sessions {

@@ -10,9 +10,6 @@ const FED_BYTES_MAX: usize = 32 * 1024;
 /// What a queued frame costs besides its bytes.
 const FRAME_OVERHEAD_BYTES: usize = 64;
 
-/// A queue this long is given back to the allocator once it is empty.
-const KEPT_CAPACITY: usize = 16;
-
 struct Frame {
     bytes: Bytes,
     is_reply: bool,
@@ -66,7 +63,8 @@ impl Outbox {
         self.fed_bytes += cost_of(&frame.bytes);
         let bytes = if frame.is_reply { &mut self.reply_bytes } else { &mut self.push_bytes };
         *bytes -= cost_of(&frame.bytes);
-        if self.frames.is_empty() && self.frames.capacity() > KEPT_CAPACITY {
+        if self.frames.is_empty() {
+            // An idle session keeps no queue.
             self.frames = VecDeque::new();
         }
         Some(frame.bytes)

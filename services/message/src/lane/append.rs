@@ -30,7 +30,7 @@ fn record(drafted: &Drafted) -> Record {
         id: entry.request_id.clone().zip(drafted.fingerprint),
         create_time: entry.create_time,
         erased: false,
-        body: convert::encode_body(&entry.body),
+        body: convert::encode_body(&entry.body).into(),
     }
 }
 

@@ -398,7 +398,7 @@ fn deletion_of(entry: &Entry, message: &crate::domain::entry::MessageSent) -> Ap
             id: Some((RequestId::parse("d1").unwrap(), [4; 16])),
             create_time: entry.create_time,
             erased: false,
-            body: crate::convert::encode_body(&body),
+            body: crate::convert::encode_body(&body).into(),
         }],
         changes: vec![crate::store::StateChange::Delete {
             message_seq: entry.seq,

@@ -42,6 +42,7 @@ macro_rules! stamp {
                 messages_show_their_last_edit_and_their_deletion,
                 an_erased_text_is_returned_by_no_read,
                 pages_of_messages_search_a_bounded_run,
+                pages_of_messages_are_bounded_by_what_their_edits_say,
                 overviews_join_head_message_and_position,
                 positions_keep_their_maximum,
                 positions_are_paged_by_user,
@@ -132,7 +133,7 @@ impl Writer {
             id: request.map(|request| (RequestId::parse(request).unwrap(), [self.head.seq as u8; 16])),
             create_time,
             erased: false,
-            body: body.as_bytes().to_vec(),
+            body: body.as_bytes().into(),
         }
     }
 
@@ -245,7 +246,7 @@ pub(crate) async fn bodies(store: &Arc<dyn Store>, n: u8) -> Vec<String> {
     let slice = store.read_log(id(n), 0, ALL).await.unwrap();
     assert!(slice.records.iter().zip(1..).all(|(record, seq)| record.head.seq == seq), "no gap");
     assert_eq!(slice.head.seq, slice.records.len() as u64);
-    slice.records.into_iter().map(|record| String::from_utf8(record.body).unwrap()).collect()
+    slice.records.into_iter().map(|record| String::from_utf8(record.body.to_vec()).unwrap()).collect()
 }
 
 pub(crate) async fn what_was_appended_is_read_by_every_handle(backend: &dyn Backend) {
@@ -389,7 +390,7 @@ pub(crate) async fn an_erased_text_is_returned_by_no_read(backend: &dyn Backend)
     let slice = handle.read_log(id(1), 0, ALL).await.unwrap();
     let erased: Vec<_> = slice.records.iter().filter(|record| record.erased).collect();
     assert_eq!(erased.iter().map(|record| record.head.seq).collect::<Vec<_>>(), [1, 3, 5]);
-    assert_eq!(erased.iter().map(|record| record.body.as_slice()).collect::<Vec<_>>(), [b"m", b"e", b"e"]);
+    assert_eq!(erased.iter().map(|record| &*record.body).collect::<Vec<_>>(), [b"m", b"e", b"e"]);
     let mut seen = format!("{slice:?}");
     seen += &format!("{:?}", handle.tail(id(1), 9).await.unwrap());
     seen += &format!("{:?}", handle.messages(id(1), user("alice"), MessageRange::After(0), ALL).await.unwrap());
@@ -431,6 +432,32 @@ pub(crate) async fn pages_of_messages_search_a_bounded_run(backend: &dyn Backend
     let newest = handle.messages(id(1), user("alice"), MessageRange::Before(u64::MAX), by_size).await.unwrap();
     assert_eq!(newest.messages.len(), 1);
     assert!(newest.searched_to.is_some());
+}
+
+pub(crate) async fn pages_of_messages_are_bounded_by_what_their_edits_say(backend: &dyn Backend) {
+    let handle = backend.open().await;
+    let mut log = Writer::new(id(1));
+    for n in 1..=5 {
+        store(&handle, log.message("alice", &format!("m{n}"), "m")).await;
+    }
+    for seq in 1..=5 {
+        store(&handle, log.edit(seq, &format!("e{seq}"), "0123456789")).await;
+    }
+    for forward in [true, false] {
+        let mut range = if forward { MessageRange::After(0) } else { MessageRange::Before(u64::MAX) };
+        let mut pages: Vec<Vec<u64>> = Vec::new();
+        loop {
+            let two = ReadLimit { items: 10, bytes: 2 * 11 };
+            let slice = handle.messages(id(1), user("alice"), range, two).await.unwrap();
+            assert!(slice.messages.iter().all(|message| message.edit.is_some()));
+            pages.push(slice.messages.iter().map(|message| message.record.head.seq).collect());
+            let Some(searched_to) = slice.searched_to else { break };
+            range = if forward { MessageRange::After(searched_to) } else { MessageRange::Before(searched_to) };
+        }
+        pages.retain(|page| !page.is_empty());
+        let expected = if forward { [vec![1, 2], vec![3, 4], vec![5]] } else { [vec![4, 5], vec![2, 3], vec![1]] };
+        assert_eq!(pages, expected);
+    }
 }
 
 pub(crate) async fn overviews_join_head_message_and_position(backend: &dyn Backend) {

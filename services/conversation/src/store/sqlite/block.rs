@@ -78,7 +78,7 @@ async fn has_blocked(connection: &mut SqliteConnection, user: &UserId, blocked: 
 
 /// Counted no further than the limit.
 async fn count(connection: &mut SqliteConnection, user: &UserId, limits: &Limits) -> Result<u32, StoreError> {
-    let row = sqlx::query("SELECT count(*) AS blocks FROM (SELECT 1 FROM block WHERE user_id = ?1 LIMIT ?2)")
+    let row = sqlx::query("SELECT count(*) AS blocks FROM (SELECT 1 FROM block WHERE user_id = ?1 LIMIT +?2)")
         .bind(user.as_str())
         .bind(i64::from(limits.user_blocks_max))
         .fetch_one(connection)
@@ -108,7 +108,7 @@ async fn tell(
 
 /// From the primary key.
 pub(super) const BLOCKS: &str = "SELECT blocked_user_id, blocked_at_ms FROM block \
-     WHERE user_id = ?1 AND blocked_user_id > ?2 ORDER BY blocked_user_id LIMIT ?3";
+     WHERE user_id = ?1 AND blocked_user_id > ?2 ORDER BY blocked_user_id LIMIT +?3";
 
 pub(super) async fn blocks(
     readers: &SqlitePool,

@@ -96,7 +96,7 @@ pub(super) async fn candidates(
     let rows = sqlx::query(
         "SELECT json_each.value AS user_id, p.user_id AS known, p.deactivated_at_ms, \
                 (SELECT count(*) FROM (SELECT 1 FROM member INDEXED BY member_by_archived_list \
-                                       WHERE user_id = json_each.value AND listed = 1 LIMIT ?2)) AS conversation_count \
+                                       WHERE user_id = json_each.value AND listed = 1 LIMIT +?2)) AS conversation_count \
          FROM json_each(?1) LEFT JOIN user_profile p ON p.user_id = json_each.value",
     )
     .bind(json(&users))

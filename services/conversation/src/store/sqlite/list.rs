@@ -28,7 +28,7 @@ pub(super) const BY_ACTIVITY: &str = concat!(
          WHERE ",
     listed!(),
     " AND (m.pinned, m.list_at_ms, m.conversation_id) < (?4, ?5, ?6) \
-         ORDER BY m.pinned DESC, m.list_at_ms DESC, m.conversation_id DESC LIMIT ?7"
+         ORDER BY m.pinned DESC, m.list_at_ms DESC, m.conversation_id DESC LIMIT +?7"
 );
 
 pub(super) async fn by_activity(
@@ -83,7 +83,7 @@ const BY_NAME: &str = concat!(
     listed!(),
     " AND (",
     name_key!(),
-    ", m.conversation_id) > (?4, ?5) ORDER BY name_key_shown, m.conversation_id LIMIT ?6"
+    ", m.conversation_id) > (?4, ?5) ORDER BY name_key_shown, m.conversation_id LIMIT +?6"
 );
 
 pub(super) async fn by_name(

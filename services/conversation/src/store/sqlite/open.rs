@@ -16,6 +16,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// Pages of the log file before SQLite writes it back into the database.
 const CHECKPOINT_PAGES: &str = "1000";
+/// What a reader keeps of the file, in KiB: each commit empties it, and the system has the file's pages in its own cache.
+const READER_CACHE: &str = "-512";
 
 /// Where and how to open.
 #[derive(Clone, Debug)]
@@ -38,7 +40,7 @@ pub(super) async fn open(options: &Options) -> Result<(SqlitePool, SqlitePool), 
     let connect = connect_options(options)?;
     let writer = open_writer(&connect).await?;
     migrate::migrate(&writer).await?;
-    let read_only = connect.create_if_missing(false).pragma("query_only", "ON");
+    let read_only = connect.create_if_missing(false).pragma("query_only", "ON").pragma("cache_size", READER_CACHE);
     let readers = pool(options.reader_connections).connect_with(read_only).await?;
     Ok((writer, readers))
 }

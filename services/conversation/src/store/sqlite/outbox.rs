@@ -10,7 +10,7 @@ use crate::store::rows::{bytes, conversation_id, limit, outbox_entry, signed};
 
 /// From the primary key, without its versions.
 pub(super) const CONVERSATIONS: &str =
-    "SELECT DISTINCT conversation_id FROM outbox WHERE conversation_id > ?1 ORDER BY conversation_id LIMIT ?2";
+    "SELECT DISTINCT conversation_id FROM outbox WHERE conversation_id > ?1 ORDER BY conversation_id LIMIT +?2";
 
 pub(super) async fn conversations(
     readers: &SqlitePool,
@@ -24,7 +24,7 @@ pub(super) async fn conversations(
 
 /// From the primary key.
 pub(super) const ENTRIES: &str =
-    "SELECT version, actor_user_id, entry FROM outbox WHERE conversation_id = ?1 ORDER BY version LIMIT ?2";
+    "SELECT version, actor_user_id, entry FROM outbox WHERE conversation_id = ?1 ORDER BY version LIMIT +?2";
 
 pub(super) async fn entries(
     readers: &SqlitePool,

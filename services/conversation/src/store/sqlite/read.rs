@@ -68,7 +68,7 @@ pub(super) const MEMBERS: &str = concat!(
     member_columns!(),
     " FROM member m JOIN member_span s \
             ON s.conversation_id = m.conversation_id AND s.user_id = m.user_id AND s.from_version = m.from_version \
-         WHERE m.conversation_id = ?1 AND m.user_id > ?2 ORDER BY m.user_id LIMIT ?3"
+         WHERE m.conversation_id = ?1 AND m.user_id > ?2 ORDER BY m.user_id LIMIT +?3"
 );
 
 pub(super) async fn members(

@@ -86,7 +86,7 @@ pub(super) async fn prune(
     let mut write = store.begin().await?;
     let requests = sqlx::query(
         "DELETE FROM request WHERE (caller, method, request_id) IN \
-         (SELECT caller, method, request_id FROM request WHERE expires_at_ms <= ?1 LIMIT ?2)",
+         (SELECT caller, method, request_id FROM request WHERE expires_at_ms <= ?1 LIMIT +?2)",
     )
     .bind(now.millis())
     .bind(limit(rows_max))
@@ -96,7 +96,7 @@ pub(super) async fn prune(
     // From the oldest on, so that what is left has no holes, whatever the clock did.
     let changes = sqlx::query(
         "DELETE FROM membership_change WHERE change_id <= \
-         (SELECT max(change_id) FROM (SELECT change_id, at_ms FROM membership_change ORDER BY change_id LIMIT ?2) \
+         (SELECT max(change_id) FROM (SELECT change_id, at_ms FROM membership_change ORDER BY change_id LIMIT +?2) \
           WHERE at_ms < ?1)",
     )
     .bind(changes_before.millis())

@@ -48,7 +48,7 @@ pub(super) const BY_OTHERS_GROUPS: &str = sharing!(
 /// Counted no further than one more than asked for.
 const OWN_GROUPS: &str = "SELECT count(*) AS own_groups FROM \
      (SELECT 1 FROM member INDEXED BY member_by_archived_list \
-      WHERE user_id = ?1 AND listed = 1 AND kind = 2 LIMIT ?2 + 1)";
+      WHERE user_id = ?1 AND listed = 1 AND kind = 2 LIMIT +?2 + 1)";
 
 pub(super) async fn sharing(readers: &SqlitePool, of: &UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
     let row = sqlx::query(OWN_GROUPS).bind(of.as_str()).bind(OWN_GROUPS_MAX).fetch_one(readers).await?;

@@ -158,12 +158,12 @@ pub(super) async fn by_ids(readers: &SqlitePool, ids: &[UserId]) -> Result<Vec<P
 pub(super) const SEARCH_SHORT: &str = "SELECT p.user_id, p.username, p.display_name, p.avatar_url, p.email, p.deactivated_at_ms FROM user_prefix w \
      CROSS JOIN user_profile p ON p.user_id = w.user_id \
      WHERE w.prefix = ?1 AND ?2 IS NOT NULL AND (w.sort_key, w.user_id) > (?3, ?4) \
-     ORDER BY w.sort_key, w.user_id LIMIT ?5";
+     ORDER BY w.sort_key, w.user_id LIMIT +?5";
 
 /// Sorts what was found: long prefixes find few.
 const SEARCH: &str = "SELECT p.user_id, p.username, p.display_name, p.avatar_url, p.email, p.deactivated_at_ms FROM \
        (SELECT DISTINCT sort_key, user_id FROM user_word \
-        WHERE word >= ?1 AND word < ?2 AND (sort_key, user_id) > (?3, ?4) ORDER BY sort_key, user_id LIMIT ?5) w \
+        WHERE word >= ?1 AND word < ?2 AND (sort_key, user_id) > (?3, ?4) ORDER BY sort_key, user_id LIMIT +?5) w \
      JOIN user_profile p ON p.user_id = w.user_id ORDER BY w.sort_key, w.user_id";
 
 pub(super) async fn search(

@@ -17,7 +17,7 @@ pub(super) const MEMBERSHIPS: &str = "SELECT m.conversation_id, m.kind, m.role, 
             ON s.conversation_id = m.conversation_id AND s.user_id = m.user_id AND s.from_version = m.from_version \
          JOIN conversation c ON c.conversation_id = m.conversation_id \
          WHERE m.user_id = ?1 AND m.conversation_id > ?2 AND m.listed = 1 AND s.from_seq IS NOT NULL \
-         ORDER BY m.conversation_id LIMIT ?3";
+         ORDER BY m.conversation_id LIMIT +?3";
 
 pub(super) async fn memberships(
     readers: &SqlitePool,
@@ -41,7 +41,7 @@ pub(super) async fn newest_change(executor: impl SqliteExecutor<'_>) -> Result<C
 /// By number.
 pub(super) const CHANGES: &str = "SELECT change_id, conversation_id, kind, version, user_id, role, \
             (SELECT c.kind FROM conversation c WHERE c.conversation_id = x.conversation_id) AS conversation_kind \
-         FROM membership_change x WHERE change_id > ?1 ORDER BY change_id LIMIT ?2";
+         FROM membership_change x WHERE change_id > ?1 ORDER BY change_id LIMIT +?2";
 
 pub(super) async fn changes_after(
     readers: &SqlitePool,
@@ -76,7 +76,7 @@ pub(super) const MISSED: &str = "SELECT x.change_id, x.conversation_id, x.kind A
         AND EXISTS (SELECT 1 FROM member_span s WHERE s.conversation_id = m.conversation_id \
                        AND s.user_id = m.user_id AND s.from_version = m.from_version AND s.from_seq IS NOT NULL) \
         AND NOT EXISTS (SELECT 1 FROM user_profile p WHERE p.user_id = m.user_id AND p.deactivated_at_ms IS NOT NULL) \
-     ORDER BY x.change_id LIMIT ?3";
+     ORDER BY x.change_id LIMIT +?3";
 
 pub(super) async fn missed_changes(
     readers: &SqlitePool,

@@ -118,7 +118,7 @@ impl EntryRow {
             id,
             create_time: Timestamp::from_millis(self.create_time_ms),
             erased: self.erased.unwrap_or(false),
-            body: self.body,
+            body: self.body.into(),
         })
     }
 
@@ -126,7 +126,7 @@ impl EntryRow {
     pub(super) fn into_message(mut self) -> Result<MessageRecord> {
         let edit = match (self.edit_seq, self.edit_time_ms) {
             (Some(_), Some(millis)) => {
-                Some((Timestamp::from_millis(millis), self.edit_body.take().unwrap_or_default()))
+                Some((Timestamp::from_millis(millis), self.edit_body.take().unwrap_or_default().into()))
             }
             _ => None,
         };

@@ -8,8 +8,10 @@ use viberchat_kit::fault;
 /// How long a lock of another process is waited for.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Ids are random, so a busy log touches pages all over its index. Readers need less: each commit empties their cache.
+/// Ids are random, so a busy log touches pages all over its index.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
+/// Readers need less: each commit empties their cache, and the system has the file's pages in its own.
+const READER_CACHE_KIB: i64 = 512;
 
 const STATEMENTS_CACHED: usize = 64;
 
@@ -33,6 +35,7 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     // Not SQLITE_OPEN_READ_ONLY: a reader has to write the index of the log file when it is the first one.
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.pragma_update(None, "query_only", "ON")?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     Ok(connection)
 }
 

@@ -3,7 +3,7 @@ use viberchat_kit::id::{ConversationId, UserId};
 
 use super::log::head;
 use super::reaction;
-use super::row::{self, message_source, record_columns, signed};
+use super::row::{self, changes_source, record_columns, signed};
 use crate::domain::entry::Kind;
 use crate::domain::head::Head;
 use crate::store::{MessageRange, MessageRecord, MessageSlice, ReadLimit};
@@ -24,16 +24,16 @@ pub(super) fn page(
             seq,
             concat!(
                 "SELECT ",
-                message_source!(),
-                "WHERE l.conversation_id = ?1 AND l.seq < ?2 ORDER BY l.seq DESC LIMIT ?3"
+                record_columns!(),
+                " FROM log l WHERE l.conversation_id = ?1 AND l.seq < ?2 ORDER BY l.seq DESC LIMIT ?3"
             ),
         ),
         MessageRange::After(seq) => (
             seq,
             concat!(
                 "SELECT ",
-                message_source!(),
-                "WHERE l.conversation_id = ?1 AND l.seq > ?2 ORDER BY l.seq LIMIT ?3"
+                record_columns!(),
+                " FROM log l WHERE l.conversation_id = ?1 AND l.seq > ?2 ORDER BY l.seq LIMIT ?3"
             ),
         ),
     };
@@ -44,13 +44,13 @@ pub(super) fn page(
     let mut rows = statement.query(params![conversation_id.as_bytes(), signed(from), rows_max])?;
     let mut messages = Vec::new();
     let (mut searched, mut bytes, mut last) = (0, 0, from);
-    let searched_to = loop {
+    let mut searched_to = loop {
         let Some(found) = rows.next()? else { break None };
         if searched == searched_max || messages.len() == limit.items {
             break Some(last);
         }
-        if Kind(found.get(5)?) == Kind::MESSAGE {
-            let message = row::message(found)?;
+        if row::kind(found)? == Kind::MESSAGE {
+            let message = MessageRecord::unchanged(row::record(found)?);
             bytes += size(&message);
             if bytes > limit.bytes && !messages.is_empty() {
                 break Some(last);
@@ -60,11 +60,58 @@ pub(super) fn page(
         last = row::seq(found, 0)?;
         searched += 1;
     };
+    attach_changes(connection, conversation_id, &mut messages)?;
+    if let Some(seq) = cut(&mut messages, limit.bytes) {
+        searched_to = Some(seq);
+    }
     if matches!(range, MessageRange::Before(_)) {
         messages.reverse();
     }
     reaction::attach(connection, conversation_id, None, &mut messages)?;
     Ok(MessageSlice { head, messages, searched_to })
+}
+
+/// Keeps as many of the first messages as fit with their edits, one at least. Returns the last one's place if others went.
+fn cut(messages: &mut Vec<MessageRecord>, bytes_max: usize) -> Option<u64> {
+    let mut bytes = 0;
+    let fitting = messages.iter().take_while(|message| {
+        bytes += size(message);
+        bytes <= bytes_max
+    });
+    let kept = fitting.count().max(1);
+    if kept >= messages.len() {
+        return None;
+    }
+    messages.truncate(kept);
+    messages.last().map(|message| message.record.head.seq)
+}
+
+/// Puts edits, deletions and pins beside these messages, all by one question: most have none.
+fn attach_changes(
+    connection: &Connection,
+    conversation_id: ConversationId,
+    messages: &mut [MessageRecord],
+) -> rusqlite::Result<()> {
+    let Some((first, last)) = span(messages) else { return Ok(()) };
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ",
+        changes_source!(),
+        "WHERE s.conversation_id = ?1 AND s.message_seq BETWEEN ?2 AND ?3"
+    ))?;
+    let mut rows = statement.query(params![conversation_id.as_bytes(), signed(first), signed(last)])?;
+    while let Some(found) = rows.next()? {
+        let seq = row::seq(found, 0)?;
+        if let Some(message) = messages.iter_mut().find(|message| message.record.head.seq == seq) {
+            row::changes(found, message)?;
+        }
+    }
+    Ok(())
+}
+
+/// The least and the greatest place of these messages.
+pub(super) fn span(messages: &[MessageRecord]) -> Option<(u64, u64)> {
+    let seqs = messages.iter().map(|message| message.record.head.seq);
+    seqs.clone().min().zip(seqs.max())
 }
 
 fn size(message: &MessageRecord) -> usize {
@@ -95,11 +142,12 @@ pub(super) fn one(
 ) -> rusqlite::Result<Option<MessageRecord>> {
     let mut statement = connection.prepare_cached(concat!(
         "SELECT ",
-        message_source!(),
-        "WHERE l.conversation_id = ?1 AND l.seq = ?2 AND l.kind = ?3"
+        record_columns!(),
+        " FROM log l WHERE l.conversation_id = ?1 AND l.seq = ?2 AND l.kind = ?3"
     ))?;
     let at = params![conversation_id.as_bytes(), signed(seq), Kind::MESSAGE.0];
-    let mut found = statement.query_row(at, row::message).optional()?;
+    let mut found = statement.query_row(at, row::record).optional()?.map(MessageRecord::unchanged);
+    attach_changes(connection, conversation_id, found.as_mut_slice())?;
     reaction::attach(connection, conversation_id, viewer, found.as_mut_slice())?;
     Ok(found)
 }

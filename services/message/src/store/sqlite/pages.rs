@@ -4,8 +4,7 @@
 //! So a page holds as long as the head at which it was read is the head, whoever writes; and that is asked of the store
 //! for each answer, in the same snapshot. A page that is kept is nobody's own: what is a viewer's is asked for each.
 
-use std::collections::HashMap;
-
+use hashlink::LruCache;
 use viberchat_kit::id::{ConversationId, UserId};
 
 use super::readers::Reading;
@@ -45,15 +44,13 @@ struct Page {
     head_seq: u64,
     kept: Kept,
     bytes: usize,
-    used: u64,
 }
 
 /// See the module.
 pub(super) struct Pages {
-    pages: HashMap<Key, Page>,
+    /// In the order of their use.
+    pages: LruCache<Key, Page>,
     bytes: usize,
-    /// Counts what was asked.
-    turn: u64,
     metrics: StoreMetrics,
 }
 
@@ -112,34 +109,30 @@ impl Key {
 
 impl Pages {
     pub(super) fn new(metrics: StoreMetrics) -> Self {
-        Self { pages: HashMap::new(), bytes: 0, turn: 0, metrics }
+        Self { pages: LruCache::new_unbounded(), bytes: 0, metrics }
     }
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
-        (self.pages, self.bytes) = (HashMap::new(), 0);
+        (self.pages, self.bytes) = (LruCache::new_unbounded(), 0);
     }
 
     fn known(&mut self, key: &Key, head_seq: u64) -> Option<&Kept> {
-        self.turn += 1;
-        let turn = self.turn;
-        let page = self.pages.get_mut(key).filter(|page| page.head_seq == head_seq)?;
-        page.used = turn;
+        let page = self.pages.get(key).filter(|page| page.head_seq == head_seq)?;
         self.metrics.pages_known.inc();
         Some(&page.kept)
     }
 
     fn keep(&mut self, key: Key, head_seq: u64, kept: Kept, bytes: usize) {
         self.metrics.pages_read.inc();
-        let page = Page { head_seq, kept, bytes, used: self.turn };
+        let page = Page { head_seq, kept, bytes };
         self.bytes += bytes;
         if let Some(old) = self.pages.insert(key, page) {
             self.bytes -= old.bytes;
         }
         while self.bytes > KEPT_BYTES_MAX || self.pages.len() > KEPT_PAGES_MAX {
-            let oldest = self.pages.iter().min_by_key(|(_, page)| page.used).map(|(key, _)| *key);
-            let Some(page) = oldest.and_then(|oldest| self.pages.remove(&oldest)) else { return };
-            self.bytes -= page.bytes;
+            let Some((_, oldest)) = self.pages.remove_lru() else { return };
+            self.bytes -= oldest.bytes;
         }
     }
 }

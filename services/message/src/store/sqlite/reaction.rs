@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 use viberchat_kit::id::{ConversationId, UserId};
 
 use super::log::head;
+use super::messages::span;
 use super::row::{self, signed};
 use crate::domain::head::Head;
 use crate::domain::message::ReactionCount;
@@ -33,9 +34,10 @@ pub(super) fn mark(
     viewer: &UserId,
     messages: &mut [MessageRecord],
 ) -> rusqlite::Result<()> {
-    let given = messages.iter().filter(|message| !message.reactions.is_empty());
-    let seqs = given.map(|message| message.record.head.seq);
-    let (Some(first), Some(last)) = (seqs.clone().min(), seqs.max()) else { return Ok(()) };
+    if messages.iter().all(|message| message.reactions.is_empty()) {
+        return Ok(());
+    }
+    let Some((first, last)) = span(messages) else { return Ok(()) };
     let mut statement = connection.prepare_cached(
         "SELECT message_seq, emoji FROM message_reaction \
          WHERE conversation_id = ?1 AND message_seq BETWEEN ?2 AND ?3 AND user_id = ?4",
@@ -62,8 +64,7 @@ pub(super) fn attach(
     viewer: Option<&UserId>,
     messages: &mut [MessageRecord],
 ) -> rusqlite::Result<()> {
-    let seqs = messages.iter().map(|message| message.record.head.seq);
-    let (Some(first), Some(last)) = (seqs.clone().min(), seqs.max()) else { return Ok(()) };
+    let Some((first, last)) = span(messages) else { return Ok(()) };
     let mut statement = connection.prepare_cached(
         "SELECT message_seq, emoji, count(*), max(user_id = ?4) FROM message_reaction \
          WHERE conversation_id = ?1 AND message_seq BETWEEN ?2 AND ?3 \

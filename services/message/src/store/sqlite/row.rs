@@ -17,34 +17,36 @@ macro_rules! record_columns {
 }
 pub(super) use record_columns;
 
-/// A message with its last edit, its deletion and its pin: the columns of [`message`] and the tables they come from.
-macro_rules! message_source {
+/// The message, and its last edit, its deletion and its pin: the columns of [`changes`] and the tables they come from.
+macro_rules! changes_source {
     () => {
-        concat!(
-            record_columns!(),
-            ", e.create_time_ms, e.body, d.create_time_ms, p.seq, p.create_time_ms, p.actor_user_id FROM log l \
-             LEFT JOIN message_state s ON s.conversation_id = l.conversation_id AND s.message_seq = l.seq \
-             LEFT JOIN log e ON e.conversation_id = l.conversation_id AND e.seq = s.edit_seq \
-             LEFT JOIN log d ON d.conversation_id = l.conversation_id AND d.seq = s.delete_seq \
-             LEFT JOIN log p ON p.conversation_id = l.conversation_id AND p.seq = s.pin_seq "
-        )
+        "s.message_seq, e.create_time_ms, e.body, d.create_time_ms, p.seq, p.create_time_ms, p.actor_user_id \
+         FROM message_state s \
+         LEFT JOIN log e ON e.conversation_id = s.conversation_id AND e.seq = s.edit_seq \
+         LEFT JOIN log d ON d.conversation_id = s.conversation_id AND d.seq = s.delete_seq \
+         LEFT JOIN log p ON p.conversation_id = s.conversation_id AND p.seq = s.pin_seq "
     };
 }
-pub(super) use message_source;
+pub(super) use changes_source;
 
-const EDIT_TIME: usize = 12;
-const EDIT_BODY: usize = 13;
-const DELETE_TIME: usize = 14;
-const PIN_SEQ: usize = 15;
-const PIN_TIME: usize = 16;
-const PIN_USER: usize = 17;
+const EDIT_TIME: usize = 1;
+const EDIT_BODY: usize = 2;
+const DELETE_TIME: usize = 3;
+const PIN_SEQ: usize = 4;
+const PIN_TIME: usize = 5;
+const PIN_USER: usize = 6;
+
+/// The kind in [`record_columns`].
+pub(super) fn kind(row: &Row<'_>) -> rusqlite::Result<Kind> {
+    row.get(5).map(Kind)
+}
 
 /// Reads [`record_columns`].
 pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let create_time = timestamp(row, 4)?;
     Ok(Record {
         head: Head { time: Some(create_time), ..head(row)? },
-        kind: Kind(row.get(5)?),
+        kind: kind(row)?,
         target_seq: row.get::<_, Option<i64>>(6)?.map(unsigned),
         actor: user(row, 7)?,
         id: id(row, 8, 9)?,
@@ -73,20 +75,16 @@ pub(super) fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
     })
 }
 
-/// Reads [`message_source`]. Reactions stand elsewhere.
-pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<MessageRecord> {
-    let edit_time: Option<i64> = row.get(EDIT_TIME)?;
-    let delete_time: Option<i64> = row.get(DELETE_TIME)?;
-    let edit = match edit_time {
-        Some(millis) => Some((Timestamp::from_millis(millis), row.get(EDIT_BODY)?)),
-        None => None,
-    };
-    let pin = match row.get::<_, Option<i64>>(PIN_SEQ)? {
-        Some(seq) => Some(Pin { seq: unsigned(seq), time: timestamp(row, PIN_TIME)?, user: user(row, PIN_USER)? }),
-        None => None,
-    };
-    let delete_time = delete_time.map(Timestamp::from_millis);
-    Ok(MessageRecord { record: record(row)?, edit, delete_time, pin, reactions: Vec::new() })
+/// Reads [`changes_source`], whose message's place the caller has read, into that message.
+pub(super) fn changes(row: &Row<'_>, message: &mut MessageRecord) -> rusqlite::Result<()> {
+    if let Some(millis) = row.get::<_, Option<i64>>(EDIT_TIME)? {
+        message.edit = Some((Timestamp::from_millis(millis), row.get(EDIT_BODY)?));
+    }
+    message.delete_time = row.get::<_, Option<i64>>(DELETE_TIME)?.map(Timestamp::from_millis);
+    if let Some(seq) = row.get::<_, Option<i64>>(PIN_SEQ)? {
+        message.pin = Some(Pin { seq: unsigned(seq), time: timestamp(row, PIN_TIME)?, user: user(row, PIN_USER)? });
+    }
+    Ok(())
 }
 
 /// A place, a number of messages or a version. They are written from `u64` and stay below 2^40.
