@@ -31,8 +31,9 @@ impl Process {
 
     async fn listener(&self) -> Listener {
         let listener = self.bus.listen(TOPIC).await.unwrap();
-        // Said before the subscription has arrived, a hint is lost, as it may be.
-        self.bus.client.flush().await.unwrap();
+        // Said before the subscription has arrived, a hint is lost, as it may be. Whatever the server answers, it has it then.
+        let answer = self.bus.client.request("nobody.is.here", Bytes::new()).await;
+        assert!(answer.is_err_and(|error| error.kind() == async_nats::RequestErrorKind::NoResponders));
         listener
     }
 }
