@@ -1,47 +1,8 @@
-// Two people in two browser windows, as `tests/tests/browser.rs` starts it:
-//   node two-people.mjs CHROMIUM http://127.0.0.1:PORT FOLDER_FOR_SCREENSHOTS
-// Every wait is a condition with a deadline. Ends with 0 if all steps passed.
+// Two people in two browser windows, as `tests/tests/browser.rs` starts it (see windows.mjs).
 
 import assert from 'node:assert/strict';
-import path from 'node:path';
-import { chromium } from 'playwright-core';
-
-const [executablePath, url, folder] = process.argv.slice(2);
-const WAIT_MS = 20_000;
-const FLAGS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
-];
-
-const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS });
-const errors = [];
-
-/** A window of its own for a person. One that can be cut off loses its socket only: the page can be loaded anew meanwhile. */
-async function open(user, options = {}, canBeCutOff = false) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
-  const page = await context.newPage();
-  if (canBeCutOff) await routeSockets(page);
-  page.setDefaultTimeout(WAIT_MS);
-  page.on('pageerror', (error) => errors.push(`${user}: ${error}`));
-  await page.goto(`${url}/?as=${user}`);
-  return page;
-}
-
-async function routeSockets(page) {
-  let isCutOff = false;
-  const sockets = new Set();
-  await page.routeWebSocket(/\/v1\/connect/, (socket) => {
-    if (isCutOff) return void socket.close({ code: 4000 });
-    socket.connectToServer();
-    sockets.add(socket);
-  });
-  page.cutOff = () => {
-    isCutOff = true;
-    for (const socket of sockets) socket.close({ code: 4000 });
-    sockets.clear();
-  };
-  page.connectAgain = () => (isCutOff = false);
-}
+import { assertReadable } from './contrast.mjs';
+import { act, close, end, eventually, message, open, routeSockets, row, say, shot, step, texts } from './windows.mjs';
 
 /** In the page: how many messages wait in IndexedDB. */
 const storedCount = () =>
@@ -54,51 +15,7 @@ const storedCount = () =>
     };
   });
 
-const row = (page, name) =>
-  page.getByTestId('conversation-row').filter({ has: page.locator('.list-name', { hasText: name }) }).first();
-/** By its own text, not by what it quotes. */
-const message = (page, text) =>
-  page.getByTestId('message').filter({ has: page.getByTestId('message-text').filter({ hasText: text }) }).last();
-const texts = (page) => page.getByTestId('message-text').allInnerTexts();
-const shot = (page, name) => page.screenshot({ path: path.join(folder, `${name}.png`) });
-
-async function say(page, text) {
-  await page.getByTestId('composer').fill(text);
-  await page.keyboard.press('Enter');
-}
-
-/** Presses one of the buttons that float over a message. */
-async function act(page, text, testId) {
-  await message(page, text).hover();
-  await message(page, text).getByTestId(testId).click();
-}
-
-async function eventually(what, check) {
-  const deadline = Date.now() + WAIT_MS;
-  for (;;) {
-    try {
-      return await check();
-    } catch (error) {
-      if (Date.now() > deadline) throw new Error(`${what}: ${error.message}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-}
-
-async function step(name, run) {
-  try {
-    await run();
-    console.log(`ok: ${name}`);
-  } catch (error) {
-    console.error(`FAILED: ${name}\n${error.stack}`);
-    await shot(alice, 'failed-alice').catch(() => {});
-    await shot(bob, 'failed-bob').catch(() => {});
-    await browser.close();
-    process.exit(1);
-  }
-}
-
-const alice = await open('alice');
+const alice = await open('alice', {}, routeSockets);
 const bob = await open('bob', { colorScheme: 'dark' });
 
 await step('a direct message arrives, counts as unread, and is seen', async () => {
@@ -125,6 +42,8 @@ await step('an edit and a deletion reach the other', async () => {
   await alice.getByTestId('confirm').click();
   await bob.locator('[data-testid=message][data-state=deleted]').last().waitFor();
   assert.equal((await bob.content()).includes('A secret that must go'), false);
+  await message(alice, 'Is this thing on now?').hover();
+  await assertReadable(alice, 'a direct conversation', { rings: true });
   await shot(alice, 'direct-light');
   await shot(bob, 'direct-dark');
 });
@@ -137,6 +56,7 @@ await step('a group of three talks', async () => {
     await alice.getByTestId('user-option').filter({ hasText: name }).first().click();
     await alice.getByTestId('chip').filter({ hasText: name }).waitFor();
   }
+  await assertReadable(alice, 'the dialog for a new group', { rings: true });
   await shot(alice, 'new-group');
   await alice.getByTestId('create-group').click();
   await alice.getByTestId('system-line').first().waitFor();
@@ -150,8 +70,7 @@ await step('one is cut off with messages waiting; both end with the same, everyt
   await row(alice, 'Bob').click();
   await row(bob, 'Alice').click();
   await message(bob, 'Is this thing on now?').waitFor();
-  await alice.context().setOffline(true);
-  await alice.evaluate(() => window.dispatchEvent(new Event('offline')));
+  alice.cutOff();
   await say(alice, 'written offline 1');
   await say(alice, 'written offline 2');
   await say(bob, 'meanwhile 1');
@@ -163,8 +82,11 @@ await step('one is cut off with messages waiting; both end with the same, everyt
   await bob.getByTestId('composer').fill('meanwhile 2, edited');
   await bob.keyboard.press('Enter');
   await message(bob, 'meanwhile 2, edited').getByTestId('message-edited').waitFor();
+  await alice.getByTestId('connection-state').waitFor();
+  await assertReadable(alice, 'without a connection', { rings: true });
   await shot(alice, 'cut-off');
-  await alice.context().setOffline(false);
+  alice.connectAgain();
+  await alice.evaluate(() => window.dispatchEvent(new Event('online')));
   await message(bob, 'written offline 2').waitFor();
   await message(alice, 'meanwhile 2, edited').waitFor();
   await eventually('both windows show the same', async () => assert.deepEqual(await texts(alice), await texts(bob)));
@@ -199,6 +121,7 @@ await step('a reply shows what it answers, leads there, and forgets it when it i
   await say(bob, 'I think so');
   const quote = message(alice, 'I think so').getByTestId('quote');
   await eventually('the quote', async () => assert.match(await quote.innerText(), /What do you think\?/));
+  await assertReadable(alice, 'a reply and a reaction');
   await shot(alice, 'reply-and-reaction');
   await quote.click();
   await alice.locator('article.is-marked').filter({ hasText: 'What do you think?' }).waitFor();
@@ -210,6 +133,8 @@ await step('a reply shows what it answers, leads there, and forgets it when it i
 
 await step('a pinned message stands above, leads to its place, and can be taken down', async () => {
   await act(alice, 'I think so', 'pin-message');
+  await bob.getByTestId('pins').getByTestId('pin-line').waitFor();
+  await assertReadable(bob, 'a pinned message', { rings: true });
   await bob.getByTestId('pins').getByTestId('pin-line').filter({ hasText: 'I think so' }).click();
   await bob.locator('article.is-marked').filter({ hasText: 'I think so' }).waitFor();
   await bob.getByTestId('unpin').click();
@@ -234,6 +159,7 @@ await step('presence: online, busy, and invisible looks like being away', async 
   await dot('online').waitFor();
   for (const status of ['busy', 'invisible', 'online']) {
     await bob.getByTestId('self-menu').click();
+    if (status === 'busy') await assertReadable(bob, 'the menu of oneself');
     await bob.getByTestId(`status-${status}`).click();
     if (status === 'invisible') await row(alice, 'Bob').getByTestId('presence').waitFor({ state: 'detached' });
     else await dot(status).waitFor();
@@ -244,15 +170,17 @@ await step('somebody is mentioned, and it stands out for them', async () => {
   await row(alice, 'Crew 7').click();
   await alice.getByTestId('composer').pressSequentially('Over to you @bo');
   await alice.getByTestId('mention-option').filter({ hasText: 'Bob' }).waitFor();
+  await assertReadable(alice, 'the menu of those who can be mentioned');
   await alice.keyboard.press('Enter');
   await alice.keyboard.press('Enter');
   await row(bob, 'Crew 7').click();
   await message(bob, 'Over to you').locator('.mention.is-own').waitFor();
+  await assertReadable(bob, 'a mention', { rings: true });
   await shot(bob, 'mention');
 });
 
 await step('what waits survives a reload and is sent once, in its order', async () => {
-  const carol = await open('carol', {}, true);
+  const carol = await open('carol', {}, routeSockets);
   await row(carol, 'Crew 7').click();
   await message(carol, 'Over to you').waitFor();
   carol.cutOff();
@@ -266,7 +194,7 @@ await step('what waits survives a reload and is sent once, in its order', async 
   const kept = (await texts(bob)).map((text) => text.trim()).filter((text) => text.startsWith('kept'));
   assert.deepEqual(kept, ['kept 1', 'kept 2']);
   await eventually('nothing is stored any more', async () => assert.equal(await carol.evaluate(storedCount), 0));
-  await carol.context().close();
+  await close(carol);
   await row(alice, 'Bob').click();
   await row(bob, 'Alice').click();
   for (const page of [alice, bob]) await message(page, 'A longer thought').waitFor();
@@ -285,17 +213,42 @@ await step('the bot answers', async () => {
   await message(alice, 'Backwards that is').waitFor();
 });
 
+await step('details, a question, the frames and the sign-in can be read', async () => {
+  await row(alice, 'Crew 7').click();
+  await alice.getByTestId('details').click();
+  await alice.getByTestId('member').first().waitFor();
+  await assertReadable(alice, 'the details of a group', { rings: true });
+  await alice.getByTestId('leave').click();
+  await assertReadable(alice, 'a question', { rings: true });
+  await alice.keyboard.press('Escape');
+  await alice.getByTestId('self-menu').click();
+  await alice.getByTestId('open-frames').click();
+  await alice.getByTestId('drawer').waitFor();
+  await assertReadable(alice, 'the frames on the wire', { rings: true });
+  await alice.getByTestId('drawer').getByLabel('Close frames').click();
+  await row(alice, 'Bob').click();
+  await alice.getByTestId('details').click();
+  await alice.getByTestId('clear-chat').waitFor();
+  await assertReadable(alice, 'the details of a direct', { rings: true });
+  await alice.getByTestId('details').click();
+  const stranger = await open('');
+  await stranger.getByTestId('sign-in-person').first().waitFor();
+  await assertReadable(stranger, 'the sign-in', { rings: true });
+  await close(stranger);
+});
+
 await step('a phone shows one pane', async () => {
   const phone = await open('carol', { viewport: { width: 390, height: 780 } });
   await row(phone, 'Crew 7').waitFor();
+  await assertReadable(phone, 'the list on a phone', { rings: true });
   await shot(phone, 'phone-list');
   await row(phone, 'Crew 7').click();
   await message(phone, 'Hello crew').waitFor();
+  await assertReadable(phone, 'a conversation on a phone', { rings: true });
   await shot(phone, 'phone-conversation');
   await phone.getByTestId('back').click();
   await row(phone, 'Crew 7').waitFor();
-  await phone.context().close();
+  await close(phone);
 });
 
-await step('no script failed', async () => assert.deepEqual(errors, []));
-await browser.close();
+await end();

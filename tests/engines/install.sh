@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs by the platform's package managers what the tests can use: Chromium, Node.js, PostgreSQL and Go; then
-# playwright-core and buf from npm, and the NATS server as a Go module.
+# Installs by the platform's package managers what the tests can use: Chromium, Node.js, PostgreSQL, Go, Java and
+# Maven; then playwright-core and buf from npm, the NATS server as a Go module, and Cassandra's jars from Maven.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,15 +30,26 @@ has_postgres() {
     compgen -G '/opt/homebrew/opt/postgresql*/bin/initdb' >/dev/null
 }
 
+# Cassandra 5 runs on Java 17 or 11.
+has_java() {
+  compgen -G '/usr/lib/jvm/*17*/bin/java' >/dev/null || compgen -G '/opt/homebrew/opt/openjdk@17/bin/java' >/dev/null ||
+    { command -v java >/dev/null && java -version 2>&1 | grep -q 'version "17'; }
+}
+
 wanted=()
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || wanted+=(chromium)
 command -v node >/dev/null || wanted+=(nodejs)
 command -v npm >/dev/null || wanted+=(npm)
 command -v go >/dev/null || wanted+=("$(name_here golang-go golang go)")
+has_java || wanted+=("$(name_here openjdk-17-jre-headless java-17-openjdk-headless openjdk@17)")
+command -v mvn >/dev/null || wanted+=(maven)
 has_postgres || wanted+=("$(name_here postgresql postgresql-server postgresql@17)")
 if [ "${#wanted[@]}" -gt 0 ]; then install_packages "${wanted[@]}"; fi
 
 (cd browser && npm install --no-audit --no-fund --no-save --loglevel=error)
 [ -x "engines/bin/nats-server" ] || GOBIN="$PWD/engines/bin" go install "github.com/nats-io/nats-server/v2@v$NATS_VERSION"
 
-echo "engines: $(command -v chromium || command -v chromium-browser || command -v google-chrome), node $(node --version), buf $(browser/node_modules/.bin/buf --version), $(engines/bin/nats-server --version), PostgreSQL"
+compgen -G 'engines/cassandra/lib/cassandra-all-*.jar' >/dev/null ||
+  (cd engines/cassandra && mvn -q -B dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=lib)
+
+echo "engines: $(command -v chromium || command -v chromium-browser || command -v google-chrome), node $(node --version), buf $(browser/node_modules/.bin/buf --version), $(engines/bin/nats-server --version), PostgreSQL, Cassandra"

@@ -1,8 +1,9 @@
 //! A user with three doors. Every call, answer, push and read goes into the history.
 //!
 //! Map: `methods` what can be called, `socket`, `http` and `grpc` the doors, `listener` a gRPC stream of entries, `refusal` why a
-//! call did not succeed; `write`, `read` and `soft` the calls as the history has them.
+//! call did not succeed, `documented` whether it may not for that reason; `write`, `read` and `soft` the calls as the history has them.
 
+mod documented;
 mod grpc;
 pub mod http;
 mod listener;
@@ -157,7 +158,7 @@ impl Client {
         request: M::Request,
     ) -> Result<(M::Response, Bytes), Refusal> {
         match door {
-            Door::Socket => self.ask::<M>(request).await,
+            Door::Socket => documented::check(M::PATH, true, self.ask::<M>(request).await),
             Door::Http | Door::Grpc => self.call_outside::<M>(door, request).await,
         }
     }
@@ -171,11 +172,12 @@ impl Client {
         door: Door,
         request: M::Request,
     ) -> Result<(M::Response, Bytes), Refusal> {
-        match door {
+        let answered = match door {
             Door::Socket => Err(Refusal::unreachable("no frame")),
             Door::Http => self.http.call::<M>(&request).await,
             Door::Grpc => self.grpc.call::<M>(&request).await,
-        }
+        };
+        documented::check(M::PATH, false, answered)
     }
 
     /// Sends a frame and waits for its reply.

@@ -120,8 +120,8 @@ fn packages_depend_on_what_the_table_allows() {
             "viberchat-kit" => Some(&["viberchat-proto"]),
             // Anything.
             "viberchat-cli" | "viberchat-tests" => None,
-            // A service: never another one.
-            _ => Some(&["viberchat-kit", "viberchat-proto"]),
+            // A service: never another one. Its tests run on real engines.
+            _ => Some(&["viberchat-kit", "viberchat-proto", "viberchat-engines"]),
         }
     };
     assert!(all.len() >= 7, "the packages are found: {all:?}");
@@ -129,6 +129,10 @@ fn packages_depend_on_what_the_table_allows() {
         let Some(allowed) = allowed(package) else { continue };
         let wrong: Vec<_> = uses.iter().filter(|used| !allowed.contains(&used.as_str())).collect();
         assert!(wrong.is_empty(), "{package} must not depend on {wrong:?}");
+    }
+    for (package, uses) in dependencies(&[Value::Null, "build".into()]) {
+        let is_tests = package == "viberchat-tests";
+        assert!(is_tests || !uses.contains("viberchat-engines"), "{package} needs engines for more than its tests");
     }
 }
 
@@ -182,7 +186,7 @@ fn a_store_knows_the_domain_and_its_driver_only_below_its_backend() {
     }
     for source in sources.iter().filter(|source| source.path.starts_with("services/") && !is_test(&source.path)) {
         let is_backend = source.path.contains("/src/store/") || source.path.starts_with("services/cli/src/bench/");
-        for driver in ["rusqlite::", "sqlx::"] {
+        for driver in ["rusqlite::", "sqlx::", "scylla::"] {
             assert!(is_backend || !product(&source.text).contains(driver), "{} names {driver}", source.path);
         }
     }
@@ -193,7 +197,8 @@ fn rpc_does_not_know_a_backend() {
     let sources = sources(&[".rs"]);
     for source in module(&sources, "rpc") {
         for path in uses(&source.text) {
-            assert!(!path.contains("store::sqlite"), "{} uses {path}", source.path);
+            let backend = ["store::sqlite", "store::cassandra"].into_iter().find(|backend| path.contains(backend));
+            assert_eq!(backend, None, "{} uses {path}", source.path);
         }
     }
 }

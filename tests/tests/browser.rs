@@ -1,5 +1,5 @@
-//! The web client in a real Chromium, two people at once, against the binary in dev mode. Screenshots are kept in
-//! `artefacts/browser`.
+//! The web client in a real Chromium against the binary in dev mode. Each story has a server of its own; screenshots are kept
+//! in `artefacts/browser`.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,10 +12,24 @@ use tokio::time::timeout;
 use viberchat_engines::{Program, skip};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
-const STORY_LIMIT: Duration = Duration::from_secs(180);
+const STORY_LIMIT: Duration = Duration::from_secs(600);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_talk_in_two_windows() -> Result<()> {
+    tell("two-people.mjs").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_conversation_is_read_without_a_jump() -> Result<()> {
+    tell("long-history.mjs").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_works_without_a_mouse() -> Result<()> {
+    tell("without-a-mouse.mjs").await
+}
+
+async fn tell(story: &str) -> Result<()> {
     let (Some(chromium), Some(node)) = (Program::Chromium.find(), Program::Node.find()) else { return Ok(()) };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
     if !folder.join("node_modules/playwright-core").exists() {
@@ -23,17 +37,17 @@ async fn two_people_talk_in_two_windows() -> Result<()> {
         return Ok(());
     }
     let (server, http) = start_dev().await?;
-    let story = Command::new(node)
-        .arg("two-people.mjs")
+    let telling = Command::new(node)
+        .arg(story)
         .arg(chromium)
         .arg(format!("http://{http}"))
         .arg(artefacts()?)
         .current_dir(folder)
         .kill_on_drop(true)
         .status();
-    let status = timeout(STORY_LIMIT, story).await.context("the story does not end")??;
+    let status = timeout(STORY_LIMIT, telling).await.context("the story does not end")??;
     drop(server);
-    ensure!(status.success(), "the story failed: see artefacts/browser");
+    ensure!(status.success(), "{story} failed: see artefacts/browser");
     Ok(())
 }
 

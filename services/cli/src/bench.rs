@@ -3,8 +3,8 @@
 //! It starts the server as a child process of this executable, speaks the real protocols to it over loopback, and stops by
 //! itself. Server and floors run on one core, the load on another.
 //!
-//! Map: `w1`, `w3` to `w7`, `w9`, `inbox` are the workloads; `server` and `seed` what is measured and what it holds; `client` a
-//! session, `crowd` many that only listen, `speaker` one that sends to them; `floor` the floors; `order` checks what came; `sample` histograms and series; `report` the table and the verdicts, `assertion` the rule
+//! Map: `w1`, `w3` to `w9`, `inbox` are the workloads; `server` and `seed` what is measured and what it holds; `client` a
+//! session, `crowd` many that only listen, `speaker` one that sends to them; `floor` the floors, `fan_out` one of them; `order` checks what came; `sample` histograms and series; `report` the table and the verdicts, `assertion` the rule
 //! that fails a run;
 //! `machine` what the figures were taken on.
 //!
@@ -14,6 +14,7 @@
 mod assertion;
 mod client;
 mod crowd;
+mod fan_out;
 mod floor;
 mod inbox;
 mod machine;
@@ -29,6 +30,7 @@ mod w4;
 mod w5;
 mod w6;
 mod w7;
+mod w8;
 mod w9;
 
 use std::path::{Path, PathBuf};
@@ -93,6 +95,8 @@ enum Name {
     W6,
     /// Pages of history
     W7,
+    /// Presence
+    W8,
     /// Members who stop reading
     W9,
     /// A user with 10,000 conversations
@@ -100,7 +104,8 @@ enum Name {
 }
 
 impl Name {
-    const ALL: [Self; 8] = [Self::W1, Self::W3, Self::W4, Self::W5, Self::W6, Self::W7, Self::W9, Self::Inbox];
+    const ALL: [Self; 9] =
+        [Self::W1, Self::W3, Self::W4, Self::W5, Self::W6, Self::W7, Self::W8, Self::W9, Self::Inbox];
 }
 
 /// What every workload needs.
@@ -194,6 +199,7 @@ async fn measure(bench: Bench, only: &[Name]) -> Report {
             Name::W5 => w5::run(&bench).await.map(|workload| vec![workload]),
             Name::W6 => w6::run(&bench).await.map(|workload| vec![workload]),
             Name::W7 => w7::run(&bench).await.map(|workload| vec![workload]),
+            Name::W8 => w8::run(&bench).await.map(|workload| vec![workload]),
             Name::W9 => w9::run(&bench).await.map(|workload| vec![workload]),
             Name::Inbox => inbox::run(&bench).await.map(|workload| vec![workload]),
         };

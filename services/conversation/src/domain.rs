@@ -18,7 +18,7 @@ use viberchat_kit::id::{ConversationId, UserId};
 
 pub(crate) use group::{
     ConversationUpdate, Decision, Effects, GroupChange, GroupState, NewGroup, Removal, Subject, SystemEntry, decide,
-    decide_creation, leaves_ownerless,
+    decide_creation, decide_inheritance, leaves_ownerless,
 };
 pub(crate) use limits::{
     AVATAR_BYTES_MAX, BATCH_MAX, DESCRIPTION_CHARS_MAX, EMAIL_CHARS_MAX, Limits, METADATA_BYTES_MAX,

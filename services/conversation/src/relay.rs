@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use viberchat_kit::clock::SharedClock;
 use viberchat_kit::error::Error;
 use viberchat_kit::id::ConversationId;
@@ -54,6 +54,8 @@ struct Inner<S> {
     wake: Wake,
     interval: Duration,
     backoff_max: Duration,
+    /// Wakes the sweep.
+    soon: Notify,
     /// One for each conversation that is being relayed. Written by those who start runs and by the runs.
     runs: Mutex<HashMap<ConversationId, Run>>,
 }
@@ -88,6 +90,7 @@ impl<S: ConversationStore + Clone> Relay<S> {
             wake,
             interval: Duration::from_millis(config.relay_interval_ms),
             backoff_max: Duration::from_millis(config.relay_backoff_max_ms),
+            soon: Notify::new(),
             runs: Mutex::default(),
         }))
     }
@@ -118,12 +121,18 @@ impl<S: ConversationStore + Clone> Relay<S> {
         receiver
     }
 
+    /// Says that there may be entries that no call waits for: the sweep looks at once. Never waits.
+    pub(crate) fn sweep_soon(&self) {
+        self.0.soon.notify_one();
+    }
+
     async fn sweep_forever(self) {
         let soft = self.0.lifecycle.soft();
         let mut pause = Duration::ZERO;
         loop {
             tokio::select! {
                 () = soft.cancelled() => return,
+                () = self.0.soon.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
             pause = if self.sweep().await {

@@ -93,6 +93,10 @@ pub(crate) struct Encoded {
 pub(crate) trait Encode: Fn(&Applied) -> Encoded + Send + Sync {}
 impl<F: Fn(&Applied) -> Encoded + Send + Sync> Encode for F {}
 
+/// Makes the bytes to keep of an entry that no request asked for. Runs inside the transaction: pure and quick.
+pub(crate) trait EncodeEntry: Fn(&SystemEntry) -> Vec<u8> + Send + Sync {}
+impl<F: Fn(&SystemEntry) -> Vec<u8> + Send + Sync> EncodeEntry for F {}
+
 /// The entry of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EntryRef {
@@ -431,17 +435,25 @@ pub(crate) trait ConversationStore: Send + Sync + 'static {
     fn sharing(&self, user: &UserId, others: &[UserId])
     -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
 
-    /// Stores profiles, whole. Who was deactivated is active again, and those who watch hear of each membership.
-    fn upsert_users(&self, profiles: &[Profile], now: Timestamp)
-    -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Stores profiles, whole. Who was deactivated is active again, and those who watch hear of each membership. A group
+    /// of theirs that no active member owned is inherited as [`crate::domain::decide_inheritance`] says, with an entry of
+    /// theirs.
+    fn upsert_users(
+        &self,
+        profiles: &[Profile],
+        now: Timestamp,
+        encode: impl EncodeEntry,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Takes a user out of service: no search finds them, nobody is authorized as them, and those who watch hear that
-    /// every membership is gone. The memberships stay. Whether it is new.
+    /// every membership is gone. The memberships stay, with their roles; a group that no active member owns any more is
+    /// inherited as [`crate::domain::decide_inheritance`] says, with an entry of the user's. Whether it is new.
     fn deactivate_user(
         &self,
         user: &UserId,
         limits: &Limits,
         now: Timestamp,
+        encode: impl EncodeEntry,
     ) -> impl Future<Output = Result<bool, ChangeError>> + Send;
 
     /// The profiles that there are, in no order.

@@ -64,7 +64,7 @@ pub struct Config {
     pub call_timeout_ms: u32,
     /// How long before its end a token is announced to expire.
     pub token_notice_ms: u32,
-    /// Stopping: sockets are closed one by one over this time.
+    /// Stopping: sockets are closed one by one over this time. It is part of the `drain_ms` of the process.
     pub drain_ms: u32,
     /// Without news from the conversation service for this long, nothing is pushed; each reader asks for itself.
     pub membership_grace_ms: u32,

@@ -44,9 +44,9 @@ use crate::close::Close;
 pub(crate) struct Registry {
     users: Mutex<HashMap<UserId, Arc<User>>>,
     topics: Mutex<HashMap<ConversationId, Arc<Topic>>>,
-    /// Users without a session, and since when. Some may have come back.
+    /// Users without a session, by when they are to be looked at again: once each. Some may have come back.
     idle_users: Mutex<VecDeque<(Instant, Arc<User>)>>,
-    /// Topics without a follower, and since when. Some may be followed again.
+    /// Topics without a follower, in the same way. Some may be followed again.
     idle_topics: Mutex<VecDeque<(Instant, Arc<Topic>)>>,
     /// Read by the task of the WatchMemberships stream.
     pub(crate) user_wishes: Wishes<UserId>,
@@ -58,6 +58,8 @@ pub(crate) struct Registry {
     active_directs: Mutex<HashMap<ConversationId, Instant>>,
     /// Read by the task of the Watch stream.
     pub(crate) watches: Watches,
+    /// Users of whom it is to be asked whom they may still watch.
+    parted: Mutex<HashMap<UserId, soft::Parted>>,
     /// Read by the task that asks what users may see.
     pub(crate) questions: Questions,
     /// Whether memberships are known to hold. Written by the task of the WatchMemberships stream.
@@ -76,6 +78,7 @@ impl Default for Registry {
             typing_wishes: Wishes::default(),
             active_directs: Mutex::default(),
             watches: Watches::default(),
+            parted: Mutex::default(),
             questions: Questions::default(),
             is_trusted: AtomicBool::new(true),
         }
@@ -115,31 +118,55 @@ impl Registry {
         state.sessions.retain(|other| !Arc::ptr_eq(other, member));
         if state.sessions.is_empty() && state.idle_since.is_none() {
             state.idle_since = Some(now);
-            drop(state);
-            self.idle_users.lock().push_back((now, user.clone()));
+            // Who is in the queue from an earlier time is looked at then, and put back.
+            if !std::mem::replace(&mut state.is_queued, true) {
+                drop(state);
+                self.idle_users.lock().push_back((now, user.clone()));
+            }
         }
     }
 
     /// Ends what nobody has needed for `linger`.
     pub(crate) fn sweep(&self, now: Instant, linger: Duration) {
         let is_over = |since: Instant| now.saturating_duration_since(since) >= linger;
-        while let Some((since, user)) = pop_if(&self.idle_users, is_over) {
+        // Put back after the loops, so that nobody is looked at twice: behind those who became idle later, which makes them
+        // wait for `linger` once more at most.
+        let mut again = Vec::new();
+        while let Some((_, user)) = pop_if(&self.idle_users, is_over) {
             let mut users = self.users.lock();
-            let is_idle = user.state().idle_since == Some(since);
-            if is_idle && users.get(user.id()).is_some_and(|known| Arc::ptr_eq(known, &user)) {
-                users.remove(user.id());
-                self.user_wishes.remove(user.id().clone());
-                drop(users);
-                self.end_user(&user, now);
+            let mut state = user.state();
+            let idle_since = state.idle_since;
+            match idle_since {
+                Some(since) if !is_over(since) => again.push((since, user.clone())),
+                _ => {
+                    state.is_queued = false;
+                    drop(state);
+                    if idle_since.is_some() && remove_same(&mut users, user.id(), &user) {
+                        self.user_wishes.remove(user.id().clone());
+                        drop(users);
+                        self.end_user(&user, now);
+                    }
+                }
             }
         }
-        while let Some((since, topic)) = pop_if(&self.idle_topics, is_over) {
+        self.idle_users.lock().extend(again);
+        let mut again = Vec::new();
+        while let Some((_, topic)) = pop_if(&self.idle_topics, is_over) {
             let mut topics = self.topics.lock();
-            if topic.followers().idle_since == Some(since) && topics.remove(&topic.conversation()).is_some() {
-                self.topic_wishes.remove(topic.conversation());
-                self.end_active(topic.conversation());
+            let mut followers = topic.followers();
+            let idle_since = followers.idle_since;
+            match idle_since {
+                Some(since) if !is_over(since) => again.push((since, topic.clone())),
+                _ => {
+                    followers.is_queued = false;
+                    if idle_since.is_some() && remove_same(&mut topics, &topic.conversation(), &topic) {
+                        self.topic_wishes.remove(topic.conversation());
+                        self.end_active(topic.conversation());
+                    }
+                }
             }
         }
+        self.idle_topics.lock().extend(again);
     }
 
     /// Users that have sessions here, for a stream that begins anew.
@@ -181,6 +208,15 @@ impl Registry {
     fn topic(&self, conversation: ConversationId) -> Option<Arc<Topic>> {
         self.topics.lock().get(&conversation).cloned()
     }
+}
+
+/// Whether it was there: another one of the same name may have taken its place.
+fn remove_same<K: std::hash::Hash + Eq, T>(all: &mut HashMap<K, Arc<T>>, id: &K, this: &Arc<T>) -> bool {
+    let is_there = all.get(id).is_some_and(|known| Arc::ptr_eq(known, this));
+    if is_there {
+        all.remove(id);
+    }
+    is_there
 }
 
 fn pop_if<T>(queue: &Mutex<VecDeque<(Instant, T)>>, is_over: impl Fn(Instant) -> bool) -> Option<(Instant, T)> {

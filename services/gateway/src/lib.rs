@@ -168,6 +168,7 @@ async fn times(gateway: Arc<Gateway>, end: CancellationToken) {
     while end.run_until_cancelled(steps.tick()).await.is_some() {
         let now = Instant::now();
         gateway.wheel.turn(now);
+        gateway.registry.ask_for_parted();
         if now.saturating_duration_since(swept_at) >= SWEEP {
             swept_at = now;
             if now.saturating_duration_since(soft_swept_at) >= SOFT_SWEEP {

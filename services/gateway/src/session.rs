@@ -322,9 +322,14 @@ impl Session {
         self.closing
     }
 
-    /// The next frame to write.
+    /// The next frame to write. `None`: there is none, or [`Session::frames_taken`] comes first.
     pub(crate) fn pop_frame(&mut self) -> Option<Bytes> {
         self.outbox.pop()
+    }
+
+    /// The connection has taken all frames that it was given.
+    pub(crate) fn frames_taken(&mut self) {
+        self.outbox.taken();
     }
 
     /// Whether nothing waits to be written.

@@ -80,14 +80,13 @@ impl Bus {
     /// [`BusError`], if it never can.
     pub async fn connect(
         config: &Config,
-        namespace: &str,
         lifecycle: lifecycle::Handle,
         metrics: &Metrics,
     ) -> Result<Self, BusError> {
         let metrics = BusMetrics::new(metrics);
         let addresses: Vec<&str> = config.url.split(',').collect();
         let client = options(config, &metrics).await?.connect(addresses).await.map_err(BusError::Connect)?;
-        Ok(Self { client, prefix: format!("{namespace}.v1.").into(), lifecycle, metrics })
+        Ok(Self { client, prefix: format!("{}.v1.", config.namespace).into(), lifecycle, metrics })
     }
 
     /// Speaks on a topic, as a publisher of its own.

@@ -2,21 +2,20 @@
 //!
 //! Rules
 //! - An answer counts from when it was *asked*, and serves for [`FRESH`]: so a removal stops a user within that time.
-//! - Refusals are not kept: who has just been added is not refused by an old answer.
-//! - One question at a time per (conversation, user); who needs the answer waits for the same one. Lists of many ask about
-//!   all whose answer is not fresh in one call, beside these.
+//! - Refusals are not kept: who has just been added, or is blocked no more, is not refused by an old answer.
+//! - One question at a time per (conversation, user); who needs the answer waits for the same one, and what waits is asked
+//!   together: see `asking`. Lists of many ask about all whose answer is not fresh in one call, beside these.
 //! - When the conversation service does not answer, members known go on for the grace time, and nobody else.
 
-use std::collections::HashMap;
+mod asking;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tonic::Request;
-use viberchat_kit::error::{Error, Outcome, Reason, Result};
+use viberchat_kit::error::{Error, Outcome, Result};
 use viberchat_kit::id::{ConversationId, UserId};
 use viberchat_kit::rpc::{Channel, with_deadline};
 use viberchat_kit::{fault, lifecycle};
@@ -25,6 +24,7 @@ use viberchat_proto::conversation::v1::{
     AuthorizeMemberRequest, AuthorizeMemberResponse, BatchAuthorizeMembersRequest,
 };
 
+use self::asking::Asking;
 use crate::convert;
 use crate::domain::membership::{Role, Standing};
 use crate::domain::visibility::{History, View};
@@ -47,7 +47,6 @@ const PAIRS_MAX: usize = 200;
 
 /// Whom a question is about.
 pub(crate) type Key = (ConversationId, UserId);
-type Asking = Shared<BoxFuture<'static, Result<Known>>>;
 
 /// What a user may do, for now.
 #[derive(Clone, Debug)]
@@ -63,20 +62,24 @@ pub(crate) struct Answer {
 pub(crate) struct Need {
     version_min: u64,
     age_max: Duration,
+    /// It is about writing: a block is a refusal.
+    writes: bool,
 }
 
 impl Need {
     /// Any fresh one.
-    pub(crate) const FRESH: Self = Self { version_min: 0, age_max: FRESH };
+    pub(crate) const FRESH: Self = Self { version_min: 0, age_max: FRESH, writes: false };
+    /// Any fresh one, for a write.
+    pub(crate) const WRITE: Self = Self { writes: true, ..Self::FRESH };
 
-    /// A fresh one that knows the conversation's changes up to this version.
+    /// For a write, a fresh one that knows the conversation's changes up to this version.
     pub(crate) fn version(version_min: u64) -> Self {
-        Self { version_min, ..Self::FRESH }
+        Self { version_min, ..Self::WRITE }
     }
 
     /// One that was asked for no longer ago than this.
     pub(crate) fn younger_than(age_max: Duration) -> Self {
-        Self { version_min: 0, age_max }
+        Self { age_max, ..Self::FRESH }
     }
 }
 
@@ -91,10 +94,18 @@ impl Known {
         self.standing.reader().is_ok()
     }
 
-    /// If it is good enough.
+    fn is_refusal(&self, need: Need) -> bool {
+        !self.is_member() || (need.writes && (self.standing.blocked || self.standing.peer_gone))
+    }
+
+    fn as_answer(&self) -> Answer {
+        Answer { standing: self.standing.clone(), valid_until: self.asked_at + FRESH }
+    }
+
+    /// If it is good enough to be used again.
     fn answer(&self, need: Need) -> Option<Answer> {
-        let serves = self.asked_at.elapsed() < need.age_max && self.standing.version >= need.version_min;
-        serves.then(|| Answer { standing: self.standing.clone(), valid_until: self.asked_at + FRESH })
+        let is_good = self.asked_at.elapsed() < need.age_max && self.standing.version >= need.version_min;
+        (is_good && !self.is_refusal(need)).then(|| self.as_answer())
     }
 }
 
@@ -103,7 +114,7 @@ pub(crate) struct Authorizer {
     client: ConversationServiceClient<Channel>,
     /// Members only.
     known: moka::future::Cache<Key, Known>,
-    asking: Mutex<HashMap<Key, Asking>>,
+    asking: Asking,
     /// When a question last got no answer. Written by questions, read by whoever needs an answer.
     unanswered: Mutex<Option<Instant>>,
     grace: Duration,
@@ -123,7 +134,7 @@ impl Authorizer {
         Self {
             client: ConversationServiceClient::new(conversation),
             known: moka::future::Cache::builder().max_capacity(known_max).time_to_live(grace.max(FRESH)).build(),
-            asking: Mutex::default(),
+            asking: Asking::default(),
             unanswered: Mutex::default(),
             grace,
             lifecycle,
@@ -131,11 +142,11 @@ impl Authorizer {
         }
     }
 
-    /// What is known and fresh, without asking.
+    /// That a user may write, if that is known and fresh, without asking.
     pub(crate) async fn fresh(self: &Arc<Self>, conversation_id: ConversationId, user: &UserId) -> Option<Answer> {
         let key = (conversation_id, user.clone());
         let known = self.known.get(&key).await?;
-        self.usable(&key, &known, Need::FRESH)
+        self.usable(&key, &known, Need::WRITE)
     }
 
     fn usable(self: &Arc<Self>, key: &Key, known: &Known, need: Need) -> Option<Answer> {
@@ -180,9 +191,7 @@ impl Authorizer {
             *self.unanswered.lock() = Some(Instant::now());
         }
         match last {
-            Ok(known) if known.standing.version >= need.version_min => {
-                Ok(Answer { standing: known.standing, valid_until: known.asked_at + FRESH })
-            }
+            Ok(known) if known.standing.version >= need.version_min => Ok(known.as_answer()),
             Ok(_) => Err(error::membership_unavailable()),
             Err(failed) => old.as_ref().and_then(|known| self.in_grace(known, need)).ok_or(failed),
         }
@@ -208,11 +217,12 @@ impl Authorizer {
             let asked: Vec<&Key> = chunk.iter().map(|(index, _)| &keys[*index]).collect();
             let may_grace = |(_, old): &(usize, Option<Known>)| old.as_ref().is_some_and(|k| self.may_grace(k, need));
             let timeout = if chunk.iter().all(may_grace) { PATIENCE } else { QUESTION_TIMEOUT };
-            let until = deadline.into_iter().chain([Instant::now() + timeout]).min();
-            match self.question_of_many(&asked, until).await {
+            let until = Instant::now() + timeout;
+            let until = deadline.map_or(until, |deadline| until.min(deadline));
+            match self.question(&asked, until).await {
                 Ok(known) => {
                     for ((index, _), known) in chunk.iter().zip(known) {
-                        answers[*index] = known.answer(Need { age_max: QUESTION_TIMEOUT, ..need });
+                        answers[*index] = (known.standing.version >= need.version_min).then(|| known.as_answer());
                     }
                 }
                 Err(failed) => {
@@ -227,10 +237,9 @@ impl Authorizer {
     }
 
     /// Cancel safe: what is not remembered is asked again.
-    async fn question_of_many(&self, keys: &[&Key], until: Option<Instant>) -> Result<Vec<Known>> {
+    async fn question(&self, keys: &[&Key], until: Instant) -> Result<Vec<Known>> {
         self.metrics.questions.inc();
         let asked_at = Instant::now();
-        let until = until.unwrap_or(asked_at + QUESTION_TIMEOUT);
         let requests = keys.iter().map(|key| request(key)).collect();
         let timeout = until.saturating_duration_since(asked_at);
         let request = with_deadline(Request::new(BatchAuthorizeMembersRequest { requests }), timeout);
@@ -279,7 +288,9 @@ impl Authorizer {
     }
 
     fn may_grace(&self, known: &Known, need: Need) -> bool {
-        known.asked_at.elapsed() < self.grace && known.standing.version >= need.version_min
+        // Whoever takes none that is known already, knows that it is out of date.
+        let takes_old = !need.age_max.is_zero();
+        takes_old && known.asked_at.elapsed() < self.grace && known.standing.version >= need.version_min
     }
 
     async fn wait(self: &Arc<Self>, key: &Key, until: Option<Instant>) -> Result<Known> {
@@ -291,19 +302,6 @@ impl Authorizer {
             }
         }
     }
-
-    /// Joins the question that is under way, or asks one. It runs in a task of its own: whoever waits may go.
-    fn ask(self: &Arc<Self>, key: &Key) -> Asking {
-        let mut asking = self.asking.lock();
-        if let Some(under_way) = asking.get(key) {
-            return under_way.clone();
-        }
-        let task = self.lifecycle.spawn("message-authorize", question(self.clone(), key.clone()));
-        let answer = task.map(|ended| ended.unwrap_or_else(|_| Err(error::membership_unavailable())));
-        let answer = answer.boxed().shared();
-        asking.insert(key.clone(), answer.clone());
-        answer
-    }
 }
 
 /// Whether an answer is good enough for somebody who came at `asked_for`: a refusal that was asked for before may be
@@ -311,51 +309,11 @@ impl Authorizer {
 fn satisfies(known: &Known, need: Need, asked_for: Instant) -> bool {
     known.standing.version >= need.version_min
         && known.asked_at.elapsed() < need.age_max
-        && (known.is_member() || known.asked_at >= asked_for)
-}
-
-async fn question(authorizer: Arc<Authorizer>, key: Key) -> Result<Known> {
-    let guard = Forget { authorizer: &authorizer, key: &key };
-    authorizer.metrics.questions.inc();
-    let asked_at = Instant::now();
-    let request = with_deadline(Request::new(request(&key)), QUESTION_TIMEOUT);
-    let mut client = authorizer.client.clone();
-    // The server ends the call at the deadline; a network may lose even that.
-    let answered = tokio::time::timeout(QUESTION_TIMEOUT, client.authorize_member(request)).await;
-    let known = match answered {
-        Ok(Ok(response)) => {
-            *authorizer.unanswered.lock() = None;
-            let standing = Arc::new(standing(response.get_ref()));
-            Ok(Known { standing, asked_at })
-        }
-        Ok(Err(status)) => Err(Error::from_status(&status)),
-        Err(_) => Err(Error::new(Reason::DeadlineExceeded, "the conversation service did not answer")),
-    };
-    let known = match known {
-        Ok(known) => {
-            authorizer.remember(&key, &known).await;
-            Ok(known)
-        }
-        Err(failed) => Err(authorizer.unanswered(&failed)),
-    };
-    drop(guard);
-    known
+        && (!known.is_refusal(need) || known.asked_at >= asked_for)
 }
 
 fn request((conversation_id, user): &Key) -> AuthorizeMemberRequest {
     AuthorizeMemberRequest { conversation_id: conversation_id.to_string(), user_id: user.as_str().to_owned() }
-}
-
-/// Takes a question off the list, also if its task is cut off.
-struct Forget<'a> {
-    authorizer: &'a Authorizer,
-    key: &'a Key,
-}
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        self.authorizer.asking.lock().remove(self.key);
-    }
 }
 
 fn standing(response: &AuthorizeMemberResponse) -> Standing {

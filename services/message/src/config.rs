@@ -1,4 +1,6 @@
-//! What can be configured, each with its default and its check.
+//! What can be configured, each with its default and its check. `cassandra` is the section of its own.
+
+mod cassandra;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,10 +8,25 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use viberchat_kit::config::ConfigError;
 
+pub use self::cassandra::{CassandraConfig, Password};
+
+/// Where the log is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreEngine {
+    /// One file.
+    #[default]
+    Sqlite,
+    /// Cassandra or ScyllaDB.
+    Cassandra,
+}
+
 /// The section `message`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Where the log is kept: `sqlite` or `cassandra`.
+    pub store: StoreEngine,
     /// The SQLite file.
     pub data_file: PathBuf,
     /// Bytes of a message's text.
@@ -43,13 +60,16 @@ pub struct Config {
     pub heartbeat_interval_ms: u64,
     /// Between reports of a conversation's newest message.
     pub activity_interval_ms: u64,
-    /// Between looks whether another process has written to the file.
+    /// Between looks whether another process has written to the store.
     pub foreign_writes_interval_ms: u64,
+    /// The keyspace, if the store is `cassandra`.
+    pub cassandra: CassandraConfig,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
+            store: StoreEngine::default(),
             data_file: PathBuf::from("message.sqlite"),
             text_bytes_max: 16 * 1024,
             authorization_grace_ms: 10_000,
@@ -67,6 +87,7 @@ impl Default for Config {
             heartbeat_interval_ms: 15_000,
             activity_interval_ms: 5_000,
             foreign_writes_interval_ms: 200,
+            cassandra: CassandraConfig::default(),
         }
     }
 }
@@ -108,6 +129,7 @@ impl Config {
         check("activity_interval_ms", self.activity_interval_ms >= 4, "at least 4");
         let polled = (1..=FOREIGN_WRITES_INTERVAL_MS_MAX).contains(&self.foreign_writes_interval_ms);
         check("foreign_writes_interval_ms", polled, "1 to 250");
+        wrong.extend(self.cassandra.findings());
         if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }
     }
 
@@ -128,7 +150,9 @@ mod tests {
     #[test]
     fn every_key_is_checked() {
         let defaults = serde_json::to_value(Config::default()).unwrap();
-        for (key, value) in defaults.as_object().unwrap() {
+        // Any of its values is right; sections are looked at by themselves.
+        let is_checked = |key: &str| !["store", "cassandra"].contains(&key);
+        for (key, value) in defaults.as_object().unwrap().iter().filter(|(key, _)| is_checked(key)) {
             let mut broken = defaults.clone();
             broken[key] = if value.is_string() { "".into() } else { 0.into() };
             let config: Config = serde_json::from_value(broken).unwrap();

@@ -127,6 +127,9 @@ impl From<StoreError> for Error {
                 tracing::warn!(cause, "outcome of a write unknown");
                 outcome_unknown()
             }
+            StoreError::IdempotencyWindow => {
+                Self::new(Reason::IdempotencyWindow, "the request id may be older than what can be looked up")
+            }
             StoreError::Corrupt(cause) => Self::internal(cause).with_outcome(Outcome::NotAttempted),
         }
     }

@@ -5,7 +5,7 @@
 //!   told.
 //! - `domain` what a log is and what may be appended to it, without I/O.
 //! - `lane` the only way into the log: one append in flight per conversation, decided at the head.
-//! - `store` the log on disk: the trait with its guarantees, SQLite behind it.
+//! - `store` the log on disk: the trait with its guarantees, SQLite or Cassandra behind it.
 //! - `authorize` who is a member, asked of the conversation service; `activity` tells it of new messages.
 //! - `subscribe` following live; `bus` hints inside the process and between instances; `audit` what other processes wrote.
 //! - `app` what handlers share; `config`, `metrics`.
@@ -51,7 +51,7 @@ use viberchat_kit::rpc::Channel;
 use viberchat_kit::telemetry::Metrics;
 use viberchat_proto::message::v1::message_service_server::MessageServiceServer;
 
-pub use self::config::Config;
+pub use self::config::{CassandraConfig, Config, Password, StoreEngine};
 pub use self::rpc::METHODS;
 
 use self::activity::Activity;
@@ -62,6 +62,7 @@ use self::lane::{LaneLimits, Lanes, Tools};
 use self::metrics::{AuthorizeMetrics, LaneMetrics, StoreMetrics, SubscribeMetrics};
 use self::rpc::MessageRpc;
 use self::store::Store;
+use self::store::cassandra::CassandraStore;
 use self::store::sqlite::{SqliteOptions, SqliteStore};
 
 /// What the service gets from outside.
@@ -108,7 +109,7 @@ pub struct Service {
 /// When the configuration is wrong or the store cannot be opened.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
     config.validate()?;
-    let store = open_store(&config, StoreMetrics::new(&deps.metrics)).await?;
+    let store = open_store(&config, &deps).await?;
     let Deps { clock, entropy, keys, lifecycle, metrics, conversation, bus } = deps;
     let authorizer = Arc::new(Authorizer::new(
         conversation.clone(),
@@ -164,14 +165,38 @@ fn lane_limits(config: &Config) -> LaneLimits {
     }
 }
 
-async fn open_store(config: &Config, metrics: StoreMetrics) -> Result<Arc<dyn Store>, BuildError> {
-    let path = config.data_file.clone();
-    let options = SqliteOptions { readers: config.readers, queue: config.write_queue_max };
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, options, metrics)).await;
-    match opened {
-        Ok(Ok(store)) => Ok(Arc::new(store)),
-        Ok(Err(error)) => Err(BuildError::Store(describe(&error))),
-        Err(died) => Err(BuildError::Store(died.to_string())),
+async fn open_store(config: &Config, deps: &Deps) -> Result<Arc<dyn Store>, BuildError> {
+    match config.store {
+        StoreEngine::Sqlite => {
+            let (path, metrics) = (config.data_file.clone(), StoreMetrics::new(&deps.metrics));
+            let options = SqliteOptions { readers: config.readers, queue: config.write_queue_max };
+            let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, options, metrics)).await;
+            match opened {
+                Ok(Ok(store)) => Ok(Arc::new(store)),
+                Ok(Err(error)) => Err(BuildError::Store(describe(&error))),
+                Err(died) => Err(BuildError::Store(died.to_string())),
+            }
+        }
+        StoreEngine::Cassandra => {
+            let opened = CassandraStore::open(&config.cassandra, deps.clock.clone()).await;
+            opened.map(|store| Arc::new(store) as Arc<dyn Store>).map_err(|error| BuildError::Store(describe(&error)))
+        }
+    }
+}
+
+/// Brings the schema of the configured store up to date; a SQLite file is, whenever it is opened. Returns the statements
+/// that were run, or would be. Safe to run twice and from two places at once.
+///
+/// # Errors
+/// When the configuration is wrong or the engine does not take a statement.
+pub async fn migrate(config: &Config, dry_run: bool) -> Result<Vec<String>, BuildError> {
+    config.validate()?;
+    match config.store {
+        StoreEngine::Sqlite => Ok(Vec::new()),
+        StoreEngine::Cassandra => {
+            let migrated = store::cassandra::migrate(&config.cassandra, dry_run).await;
+            migrated.map_err(|error| BuildError::Store(describe(&error)))
+        }
     }
 }
 
@@ -194,7 +219,7 @@ impl Service {
 
     /// Whether calls can be answered: the store answers.
     pub async fn is_ready(&self) -> bool {
-        self.app.store.heads(Vec::new()).await.is_ok()
+        self.app.store.ping().await.is_ok()
     }
 
     /// After the tasks have ended: erased texts leave the files. A process that ends without it loses nothing.

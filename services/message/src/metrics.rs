@@ -12,6 +12,10 @@ use viberchat_kit::telemetry::{Metrics, latency_buckets};
 pub(crate) struct StoreMetrics {
     commit_seconds: Histogram,
     commit_writes: Histogram,
+    /// Pages that were read from the store.
+    pub(crate) pages_read: Counter,
+    /// Pages that were the same as when they were last read.
+    pub(crate) pages_known: Counter,
 }
 
 impl StoreMetrics {
@@ -29,6 +33,16 @@ impl StoreMetrics {
                 "message_store_commit_writes",
                 "Appends and positions that one transaction committed",
                 sizes(),
+            ),
+            pages_read: metrics.register(
+                "message_pages_read",
+                "Pages of messages or entries read from the store",
+                Counter::default(),
+            ),
+            pages_known: metrics.register(
+                "message_pages_known",
+                "Pages of messages or entries answered from memory, after a look at the head",
+                Counter::default(),
             ),
         }
     }

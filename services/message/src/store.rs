@@ -4,17 +4,26 @@
 //! - **The condition is the fence.** [`Store::append`] writes all of its entries after `expected_head`, or nothing. Any
 //!   number of processes may append; no lease and no clock is part of it.
 //! - `Ok(Appended)` means durable, and seen by every read that begins later, through any handle.
-//! - An append's entries, their ids, the state that they change and the positions that they move become visible at once.
-//! - Each answer is one snapshot: rows and head belong together.
+//! - An append's entries and their ids become visible at once, unless it is longer than a partition has room: then its parts
+//!   do, one after the other, and an append of which only some are stored has an unknown outcome.
+//! - Who reads state sees all that the entries up to the answer's head do to messages and members, whoever appended them and
+//!   whatever became of that process since. The positions that sends move are seen at once by the same handle, and by others
+//!   within [`POSITIONS_WITHIN`], as long as [`Store::written_elsewhere`] is called.
+//! - The head of an answer is no later than its rows: what they show is at least what holds at the head.
 //! - Positions keep their maximum, whoever writes last, each of their numbers by itself; what is read is delivered.
-//! - A user has given a reaction to a message once or not at all, and a message is pinned once or not at all: a change that
-//!   repeats what holds changes nothing. A deletion takes both away, and nothing brings them back.
-//! - After an erasure no read returns the text. On disk it is gone within [`ERASED_ON_DISK_WITHIN`].
+//! - A user has given a reaction to a message once or not at all, and a message is pinned once or not at all. A deletion takes
+//!   both away, and nothing brings them back.
+//! - After an erasure no read returns the text. On disk it is gone within [`ERASED_ON_DISK_WITHIN`] with SQLite, and with
+//!   Cassandra once the rows are compacted.
 //!
-//! What the store does not do: it decides no rules. Its unique ids are a second net under the service's decision.
+//! What the store does not do: it decides no rules. The service appends no change that repeats what holds, and no id that it
+//! has not looked up; unique ids are a second net under that, where an engine has one.
 
+pub(crate) mod cassandra;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod faulty;
 pub(crate) mod sqlite;
 
 use std::time::Duration;
@@ -32,6 +41,11 @@ use crate::domain::position::{Mark, Position};
 /// Until then an erased text may still lie in the engine's files.
 pub(crate) const ERASED_ON_DISK_WITHIN: Duration = Duration::from_secs(60);
 
+/// Until then other handles may not see the position that a send moved.
+pub(crate) const POSITIONS_WITHIN: Duration = Duration::from_secs(1);
+/// Until then [`Store::written_elsewhere`] may not tell of a write.
+pub(crate) const WRITES_NOTICED_WITHIN: Duration = Duration::from_secs(1);
+
 /// Why the store did not answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -41,6 +55,9 @@ pub(crate) enum StoreError {
     /// May or may not have been written, now or later.
     #[error("the outcome of a write is unknown: {0}")]
     OutcomeUnknown(String),
+    /// An id is looked up that may stand further back than the store can look. Nothing was written.
+    #[error("an id may stand further back than can be looked up")]
+    IdempotencyWindow,
     /// What is stored cannot be. Nothing was written.
     #[error("the store is corrupt: {0}")]
     Corrupt(String),
@@ -176,6 +193,20 @@ pub(crate) enum StateChange {
     },
 }
 
+impl StateChange {
+    /// The entry that does it.
+    pub(crate) fn seq(&self) -> u64 {
+        match self {
+            Self::Edit { edit_seq: seq, .. }
+            | Self::Delete { delete_seq: seq, .. }
+            | Self::React { seq, .. }
+            | Self::Unreact { seq, .. }
+            | Self::Pin { seq, .. }
+            | Self::Unpin { seq, .. } => *seq,
+        }
+    }
+}
+
 /// How an append ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Appended {
@@ -278,12 +309,13 @@ pub(crate) trait Store: Send + Sync {
     /// Appends entries under a condition. Not cancel-safe: whoever drops the future does not know the outcome.
     fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended>>;
 
-    /// Looks ids up in the whole log. Answers in the order of the question, with the head of the same snapshot: what is
-    /// not found does not stand at or below it.
+    /// Looks ids up in the entries after `after_seq`; entries before it may be found, too. Answers in the order of the
+    /// question, with the head: what is not found does not stand between the two. Ids older than a week may be forgotten.
     fn find_ids(
         &self,
         conversation_id: ConversationId,
         ids: Vec<WriteId>,
+        after_seq: u64,
     ) -> BoxFuture<'_, Result<(Head, Vec<Option<Found>>)>>;
 
     /// The place of the system entry with this version.
@@ -367,11 +399,15 @@ pub(crate) trait Store: Send + Sync {
         items: usize,
     ) -> BoxFuture<'_, Result<PositionSlice>>;
 
-    /// Whether another handle has written since the last call. May say so wrongly, never the reverse. Also lets the
-    /// store do what is due in the background, so it is to be called a few times a second.
+    /// Whether another handle has written since the last call that said so. May say so wrongly; a write is told of within
+    /// [`WRITES_NOTICED_WITHIN`]. Also lets the store do what is due in the background, so it is to be called a few times a
+    /// second.
     fn written_elsewhere(&self) -> BoxFuture<'_, Result<bool>>;
 
-    /// Ends writing after what is queued; what was erased leaves the files now. Writes after it are `Unavailable`. Without
-    /// it nothing is lost, but erased texts may lie in the files until the next start.
+    /// Whether the store answers.
+    fn ping(&self) -> BoxFuture<'_, Result<()>>;
+
+    /// Ends writing after what is queued or waits; what was erased leaves the files now. Writes after it are `Unavailable`.
+    /// Without it nothing is lost, but erased texts may lie in the files until the next start.
     fn close(&self) -> BoxFuture<'_, Result<()>>;
 }

@@ -1,9 +1,10 @@
 //! Who may see whom: those who share a conversation, as the conversation service says, remembered for a moment.
 //!
 //! Rules
-//! - An answer counts from when it was *asked*, and serves for a minute at most.
+//! - An answer counts from when it was *asked*, and serves new questions for [`FRESH`]: a removal shows that soon.
 //! - Refusals are not kept: who has just come into a conversation sees the others at once.
-//! - Without an answer nobody new sees anybody.
+//! - When the conversation service does not answer, those who could see each other go on for a minute at most, and nobody
+//!   else sees anybody.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -22,6 +23,8 @@ use crate::config::Config;
 use crate::error::conversation_service_unavailable;
 use crate::metrics::ServiceMetrics;
 
+/// How old an answer may be.
+const FRESH: Duration = Duration::from_secs(1);
 /// Users of one question.
 const USERS_MAX: usize = 200;
 /// Questions about one user at once.
@@ -50,25 +53,35 @@ impl Visibility {
         Self { client, known, fresh, timeout: config.call_timeout(), metrics }
     }
 
-    /// How long an answer serves.
+    /// How long who could see somebody goes on without an answer.
     pub(crate) fn fresh(&self) -> Duration {
         self.fresh
     }
 
-    /// Whom of `others` the user may see: what is known and fresh, and for the rest a question.
+    /// Whom of `others` the user may see: what is known and fresh, and for the rest a question; without an answer what was
+    /// known.
     ///
     /// # Errors
     /// `STORE_UNAVAILABLE` when a question gets no answer.
     pub(crate) async fn visible(&self, user: &UserId, others: &[UserId], wait: Duration) -> Result<Visible> {
         let mut visible = Visible::new();
-        let mut unknown = Vec::new();
+        let (mut unknown, mut known) = (Vec::new(), Visible::new());
         for other in others {
             match self.known.get(&(user.clone(), other.clone())).await {
-                Some(asked_at) if asked_at.elapsed() < self.fresh => drop(visible.insert(other.clone(), asked_at)),
-                _ => unknown.push(other.clone()),
+                Some(asked_at) if asked_at.elapsed() < FRESH.min(self.fresh) => {
+                    visible.insert(other.clone(), asked_at);
+                    continue;
+                }
+                Some(asked_at) if asked_at.elapsed() < self.fresh => drop(known.insert(other.clone(), asked_at)),
+                _ => {}
             }
+            unknown.push(other.clone());
         }
-        visible.extend(self.ask(user, &unknown, wait).await?);
+        match self.ask(user, &unknown, wait).await {
+            Ok(answered) => visible.extend(answered),
+            Err(_) if unknown.iter().all(|other| known.contains_key(other)) => visible.extend(known),
+            Err(error) => return Err(error),
+        }
         Ok(visible)
     }
 

@@ -3,13 +3,14 @@
 //! Map:
 //! - [`Server`] a database or a bus: at an address in the environment, else started from what is installed.
 //! - [`Program`] a program that a test calls.
-//! - `postgres`, `nats` how each server is started; `supervised` the process that ends with the one that started it.
+//! - `postgres`, `nats`, `cassandra` how each server is started; `supervised` the process that ends with the one that started it.
 //! - `main.rs` runs a command with all servers up, so that the suites of `make test` share them.
 //!
 //! Invariants: servers listen on loopback, on ports that the system chose, with their data in a temporary folder; each
 //! ends with the process that started it, however that one ends; what is missing is said on one line that begins with
 //! `SKIPPED:`, and is a failure where engines are required.
 
+mod cassandra;
 mod nats;
 mod postgres;
 mod programs;

@@ -2,7 +2,7 @@ use std::env;
 use std::sync::OnceLock;
 
 use crate::supervised::Supervised;
-use crate::{nats, postgres, say, skip};
+use crate::{cassandra, nats, postgres, say, skip};
 
 /// A server that tests share. Each test keeps to a namespace of its own in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Server {
     Postgres,
     /// `VIBERCHAT_TEST_NATS_URL`.
     Nats,
+    /// `VIBERCHAT_TEST_CASSANDRA`: host and port of one node, whose user may create keyspaces.
+    Cassandra,
 }
 
 /// A server that this process started.
@@ -24,7 +26,7 @@ pub(crate) struct Started {
 
 impl Server {
     /// In the order in which they are started.
-    pub const ALL: [Self; 2] = [Self::Postgres, Self::Nats];
+    pub const ALL: [Self; 3] = [Self::Postgres, Self::Nats, Self::Cassandra];
 
     /// The name that people know.
     #[must_use]
@@ -32,6 +34,7 @@ impl Server {
         match self {
             Self::Postgres => "PostgreSQL",
             Self::Nats => "NATS",
+            Self::Cassandra => "Cassandra",
         }
     }
 
@@ -41,6 +44,7 @@ impl Server {
         match self {
             Self::Postgres => "VIBERCHAT_TEST_POSTGRES_URL",
             Self::Nats => "VIBERCHAT_TEST_NATS_URL",
+            Self::Cassandra => "VIBERCHAT_TEST_CASSANDRA",
         }
     }
 
@@ -53,9 +57,11 @@ impl Server {
     pub fn address(self) -> Option<String> {
         static POSTGRES: OnceLock<Option<Running>> = OnceLock::new();
         static NATS: OnceLock<Option<Running>> = OnceLock::new();
+        static CASSANDRA: OnceLock<Option<Running>> = OnceLock::new();
         let running = match self {
             Self::Postgres => &POSTGRES,
             Self::Nats => &NATS,
+            Self::Cassandra => &CASSANDRA,
         };
         let running = running.get_or_init(|| self.run().unwrap_or_else(|error| panic!("{}: {error:#}", self.name())));
         running.as_ref().map(|running| running.address.clone())
@@ -86,6 +92,7 @@ impl Server {
         match self {
             Self::Postgres => postgres::start(),
             Self::Nats => nats::start(),
+            Self::Cassandra => cassandra::start(),
         }
     }
 }

@@ -63,7 +63,8 @@ impl Client {
         last: bool,
     ) -> Result<u64, Refusal> {
         let mut reading = Reading::begin(self, door, conversation, last);
-        let request = message::ReadLogRequest { conversation_id: conversation.to_owned(), after_seq: after, limit };
+        let request =
+            message::ReadLogRequest { conversation_id: conversation.to_owned(), after_seq: after, limit, bytes_max: 0 };
         let found = self.call::<ReadLog>(door, request).await.map(|(response, bytes)| {
             reading.bytes.push(bytes);
             let entries = response.entries.iter().map(entry_of).collect();

@@ -110,6 +110,14 @@ impl Server {
         Ok(())
     }
 
+    /// Asks it to stop, and does not wait.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn begin_stop(&self) -> Result<()> {
+        signal(self.child.as_ref().context("it does not run")?, libc::SIGTERM)
+    }
+
     /// Asks it to stop, and waits until it has.
     ///
     /// # Errors

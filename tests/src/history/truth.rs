@@ -36,6 +36,8 @@ pub(super) struct Log<'a> {
     pub(super) hidden: Vec<(Observer<'a>, u64, u64)>,
     /// The places of each message and of all that changes it, rising.
     pub(super) places: HashMap<&'a str, Vec<u64>>,
+    /// Where the writes of a user and id stand, as far as anybody saw their ids: the first place of each.
+    place_of: HashMap<(&'a str, &'a str), u64>,
 }
 
 /// Who saw an entry.
@@ -228,8 +230,7 @@ impl<'a> Log<'a> {
 
     /// Where a write stands, as far as anybody saw its id.
     pub(super) fn place_of(&self, write: &Call) -> Option<u64> {
-        let is_it = |actor: &str, request_id: &str| actor == write.user && request_id == write.request_id;
-        self.request_ids().find(|(_, actor, request_id)| is_it(actor, request_id)).map(|(seq, ..)| seq)
+        self.place_of.get(&(write.user.as_str(), write.request_id.as_str())).copied()
     }
 
     fn index(&mut self) {
@@ -266,6 +267,11 @@ impl<'a> Log<'a> {
             }
         }
         self.stays = stays;
+        let mut place_of = HashMap::new();
+        for (seq, actor, request_id) in self.request_ids() {
+            place_of.entry((actor, request_id)).or_insert(seq);
+        }
+        self.place_of = place_of;
     }
 }
 

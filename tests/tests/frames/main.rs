@@ -70,6 +70,7 @@ rows! {
     presence::typing_is_pushed_and_ends in WAYS => ["set_typing"];
     presence::a_status_is_pushed_to_who_watches in WAYS => ["set_status"];
     presence::a_watch_has_a_snapshot_and_its_end in SOCKETS => ["watch_presence" "unwatch_presence"];
+    presence::who_is_removed_is_seen_no_more_and_sees_nobody in SOCKETS => ["watch_presence"];
     presence::presences_are_got_at_once in CALLS => ["viberchat.presence.v1.PresenceService/BatchGetPresence"];
     session::a_session_says_hello_lives_and_resumes in SOCKETS => ["hello" "resume_part" "resume_end" "heartbeat"];
     session::focus_brings_typing_of_a_group in SOCKETS => ["focus"];

@@ -1,10 +1,15 @@
 //! Who is there, and who types.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
-use viberchat_proto::presence::v1::{self as wire, Status as Set};
+use viberchat_proto::{
+    conversation::v1 as conversation,
+    presence::v1::{self as wire, Status as Set},
+};
 use viberchat_tests::{
-    client::{BatchGetPresence, SetStatus, SetTyping, UnwatchPresence, WatchPresence},
-    history::{Push, Status, presence_of},
+    client::{BatchGetPresence, RemoveMember, SetStatus, SetTyping, UnwatchPresence, WatchPresence},
+    history::{Door, Push, Status, presence_of},
 };
 
 use super::world::{LIMIT, User, World, reason};
@@ -97,7 +102,7 @@ pub(crate) async fn a_watch_has_a_snapshot_and_its_end(world: &World) -> Result<
     let request = viberchat_proto::gateway::v1::UnwatchPresence { user_ids: vec![bob.name().to_owned()] };
     ann.ask::<UnwatchPresence>(request).await?;
     let skip = ann.heard();
-    bob.client.set_status(viberchat_tests::history::Door::Socket, Set::Busy).await?;
+    bob.client.set_status(Door::Socket, Set::Busy).await?;
     // Whoever still watches has heard of it before ann can say that she did not.
     let dan = world.user("dan").await?;
     bob.group("another", &[&dan]).await?;
@@ -105,6 +110,48 @@ pub(crate) async fn a_watch_has_a_snapshot_and_its_end(world: &World) -> Result<
     ensure!(!ann.client.pushes().iter().skip(skip).any(|push| matches!(push, Push::Presence(_))), "watched no more");
     let request = viberchat_proto::gateway::v1::WatchPresence { user_ids: vec![bob.name().to_owned(); 201] };
     ensure!(reason(ann.ask::<WatchPresence>(request).await) == "INVALID_ARGUMENT", "201 at once");
+    Ok(())
+}
+
+/// A second for the change to be heard of and one more, with room for a busy machine; far less than any regular check.
+const PARTED_WITHIN: Duration = Duration::from_secs(5);
+
+pub(crate) async fn who_is_removed_is_seen_no_more_and_sees_nobody(world: &World) -> Result<()> {
+    let (ann, bob, cat) = (world.user("ann").await?, world.user("bob").await?, world.user("cat").await?);
+    let group = ann.group("group", &[&bob, &cat]).await?;
+    let (annas, bobs) = (ann.heard(), bob.heard());
+    for (watcher, watched) in [(&ann, &bob), (&ann, &cat), (&bob, &ann)] {
+        soon_shows(watcher, watched, Status::Online).await?;
+    }
+    let request = conversation::RemoveMemberRequest {
+        conversation_id: group,
+        user_id: bob.name().to_owned(),
+        request_id: "remove".to_owned(),
+    };
+    ann.call::<RemoveMember>(request).await?;
+    for (watcher, watched, skip) in [(&ann, &bob, annas), (&bob, &ann, bobs)] {
+        let told = watcher.client.wait_for_push(PARTED_WITHIN, skip, shows(watched, Status::Unknown)).await;
+        ensure!(told, "{} sees {} still: {:?}", watcher.name(), watched.name(), watcher.client.pushes());
+    }
+    // What becomes of either is none of the other's business any more; who stayed is shown as before.
+    let (annas, bobs) = (ann.heard(), bob.heard());
+    for user in [&ann, &bob, &cat] {
+        user.client.set_status(Door::Socket, Set::Busy).await?;
+    }
+    ann.hears(annas, "of who stayed", shows(&cat, Status::Busy)).await?;
+    let dan = world.user("dan").await?;
+    for user in [&ann, &bob] {
+        user.group("another", &[&dan]).await?;
+        soon_shows(&dan, user, Status::Busy).await?;
+    }
+    let pushed = |of: &User, to: &User, skip| {
+        let is_of = |push: &Push| matches!(push, Push::Presence(all) if all.iter().any(|one| one.user == of.name()));
+        to.client.pushes().iter().skip(skip).any(is_of)
+    };
+    ensure!(!pushed(&bob, &ann, annas) && !pushed(&ann, &bob, bobs), "they have parted");
+    for (watcher, watched) in [(&ann, &bob), (&bob, &ann)] {
+        ensure!(watch(watcher, &[watched]).await? == [Status::Unknown], "nor is it shown to who asks");
+    }
     Ok(())
 }
 
@@ -122,7 +169,7 @@ pub(crate) async fn presences_are_got_at_once(world: &World) -> Result<()> {
             if (shown[0], shown[2]) == (Some(Set::Online), Some(Set::Online)) {
                 return Ok(());
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(LIMIT, polled).await.context("who shares a group is seen online")?

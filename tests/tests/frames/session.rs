@@ -1,7 +1,5 @@
 //! The session itself.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use viberchat_proto::gateway::v1 as wire;
 use viberchat_tests::{
@@ -46,33 +44,37 @@ pub(crate) async fn a_session_says_hello_lives_and_resumes(world: &World) -> Res
 }
 
 pub(crate) async fn focus_brings_typing_of_a_group(world: &World) -> Result<()> {
-    let (ann, bob) = (world.user("ann").await?, world.user("bob").await?);
-    let group = ann.group("group", &[&bob]).await?;
-    bob.hears_entry(&group, 1).await.or_else(|_| {
-        let added = |push: &Push| matches!(push, Push::Added { conversation, .. } if *conversation == group);
-        ensure!(bob.client.pushes().iter().any(added), "bob has the group");
-        Ok(())
-    })?;
+    let (ann, bob, eve) = (world.user("ann").await?, world.user("bob").await?, world.user("eve").await?);
+    let group = ann.group("group", &[&bob, &eve]).await?;
+    let on_screen = || wire::Focus { conversation_ids: vec![group.clone()] };
     let typing =
         |typing: bool| viberchat_proto::presence::v1::SetTypingRequest { conversation_id: group.clone(), typing };
-    let typed = |push: &Push| matches!(push, Push::Typing { conversation, typing: true, .. } if *conversation == group);
-    ann.ask::<Focus>(wire::Focus { conversation_ids: vec![group.clone()] }).await?;
+    let typed = |by: &str, now: bool| {
+        let (group, by) = (group.clone(), by.to_owned());
+        move |push: &Push| match push {
+            Push::Typing { conversation, user, typing } => *conversation == group && *user == by && *typing == now,
+            _ => false,
+        }
+    };
+    ann.ask::<Focus>(on_screen()).await?;
     bob.ask::<SetTyping>(typing(true)).await?;
-    ann.hears(0, "of typing", typed).await?;
+    ann.hears(0, "of typing", typed(bob.name(), true)).await?;
     bob.ask::<SetTyping>(typing(false)).await?;
-    let ended =
-        |push: &Push| matches!(push, Push::Typing { conversation, typing: false, .. } if *conversation == group);
-    ann.hears(0, "of its end", ended).await?;
-    // Bob has not looked at the group: he hears nothing of it.
-    ann.ask::<SetTyping>(typing(true)).await?;
+    ann.hears(0, "of its end", typed(bob.name(), false)).await?;
+    // Eve looks at the group, Bob does not, and Ann looks elsewhere from now on. What one of them is told all are told at
+    // once: when Eve has heard it, nothing is on its way to the others that would not come before their next answer.
+    eve.ask::<Focus>(on_screen()).await?;
     ann.ask::<Focus>(wire::Focus { conversation_ids: Vec::new() }).await?;
-    let skip = ann.heard();
-    let seq = bob.send(&group, "hello").await?.seq;
-    ann.hears_entry(&group, seq).await?;
-    bob.ask::<SetTyping>(typing(true)).await?;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    ensure!(!bob.client.pushes().iter().any(typed), "bob did not look");
-    ensure!(!ann.client.pushes().iter().skip(skip).any(typed), "ann looks elsewhere");
+    let (ann_heard, eve_heard) = (ann.heard(), eve.heard());
+    for user in [&ann, &bob] {
+        user.ask::<SetTyping>(typing(true)).await?;
+        eve.hears(eve_heard, "of typing", typed(user.name(), true)).await?;
+    }
+    for user in [&ann, &bob] {
+        user.ask::<Heartbeat>(wire::Heartbeat {}).await?;
+    }
+    ensure!(!bob.client.pushes().iter().any(typed(ann.name(), true)), "bob did not look");
+    ensure!(!ann.client.pushes().iter().skip(ann_heard).any(typed(bob.name(), true)), "ann looks elsewhere");
     let request = wire::Focus { conversation_ids: vec![group.clone(); 21] };
     ensure!(reason(ann.ask::<Focus>(request).await) == "INVALID_ARGUMENT", "21 on one screen");
     Ok(())

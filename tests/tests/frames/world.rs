@@ -176,7 +176,12 @@ impl User {
             ..Default::default()
         };
         let made = self.call::<CreateGroupConversation>(request).await?;
-        Ok(made.conversation.context("a conversation")?.conversation_id)
+        let group = made.conversation.context("a conversation")?.conversation_id;
+        // What stands in the log before a session knows is not pushed to it, but said by the head.
+        for member in members.iter().filter(|member| member.client.socket().is_some()) {
+            member.hears_of(&group).await?;
+        }
+        Ok(group)
     }
 
     /// The direct with a peer.
@@ -210,7 +215,8 @@ impl User {
 
     /// The entries after a seq.
     pub(crate) async fn log(&self, conversation: &str, after_seq: u64) -> Result<Vec<message::LogEntry>, Refusal> {
-        let request = message::ReadLogRequest { conversation_id: conversation.to_owned(), after_seq, limit: 0 };
+        let request =
+            message::ReadLogRequest { conversation_id: conversation.to_owned(), after_seq, limit: 0, bytes_max: 0 };
         Ok(self.call::<ReadLog>(request).await?.entries)
     }
 
@@ -225,6 +231,12 @@ impl User {
         let heard = self.client.wait_for_push(LIMIT, skip, wanted).await;
         ensure!(heard, "{} did not hear {what}: {:?}", self.name(), self.client.pushes());
         Ok(())
+    }
+
+    /// Waits until the session knows that it has this conversation.
+    pub(crate) async fn hears_of(&self, conversation: &str) -> Result<()> {
+        let added = |push: &Push| matches!(push, Push::Added { conversation: added, .. } if added == conversation);
+        self.hears(0, "of the conversation", added).await
     }
 
     /// Waits until the session has this entry.

@@ -34,11 +34,11 @@ impl Configuration {
         let mut keys = Vec::new();
         for (section, file, name) in settings {
             let source = fs::read_to_string(root.join(file)).expect("the source is there");
-            let values = if section.is_empty() { defaults } else { &defaults[*section] };
+            let values = path(section).fold(defaults, |values, name| &values[name]);
             for (key, meaning) in fields(&source, name) {
                 let value = values.get(&key).unwrap_or(&Value::Null);
                 // A section of its own.
-                if settings.iter().any(|(other, ..)| section.is_empty() && *other == key) {
+                if settings.iter().any(|(other, ..)| *other == named(section, &key)) {
                     continue;
                 }
                 let allowed = allowed(defaults, section, &key, value, check);
@@ -48,7 +48,7 @@ impl Configuration {
             let unknown: Vec<_> = values.as_object().into_iter().flat_map(|values| values.keys()).collect();
             let unknown: Vec<_> = unknown
                 .into_iter()
-                .filter(|key| !known(key) && !settings.iter().any(|(other, ..)| section.is_empty() && other == key))
+                .filter(|key| !known(key) && !settings.iter().any(|(other, ..)| *other == named(section, key)))
                 .collect();
             assert!(unknown.is_empty(), "[{section}] has settings that {file} does not show: {unknown:?}");
         }
@@ -62,7 +62,7 @@ impl Configuration {
 
 impl Key {
     pub(crate) fn name(&self) -> String {
-        if self.section.is_empty() { self.key.clone() } else { format!("{}.{}", self.section, self.key) }
+        named(&self.section, &self.key)
     }
 
     /// By the end of its name, as all names here have it.
@@ -106,6 +106,15 @@ pub(crate) fn page(configuration: &Configuration) -> String {
     text
 }
 
+/// The names of nested sections, outermost first.
+fn path(section: &str) -> impl Iterator<Item = &str> {
+    section.split('.').filter(|name| !name.is_empty())
+}
+
+fn named(section: &str, key: &str) -> String {
+    if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
+}
+
 /// Public fields of a struct with their comments.
 fn fields(source: &str, name: &str) -> Vec<(String, String)> {
     let begin = format!("pub struct {name} {{");
@@ -138,12 +147,11 @@ fn allowed(defaults: &Value, section: &str, key: &str, value: &Value, check: Che
         Value::Array(_) => vec![Value::from(vec![""]), Value::from(Vec::<String>::new())],
         _ => vec![],
     };
-    let name = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
+    let name = named(section, key);
     let mut said: Vec<String> = Vec::new();
     for extreme in extremes {
         let mut changed = defaults.clone();
-        let place = if section.is_empty() { &mut changed[key] } else { &mut changed[section][key] };
-        *place = extreme.clone();
+        path(section).fold(&mut changed, |values, name| &mut values[name])[key] = extreme.clone();
         let findings = check(changed).unwrap_or_default();
         let about_it = findings.iter().filter_map(|finding| finding.strip_prefix(&name)?.strip_prefix(": "));
         for problem in about_it {

@@ -36,6 +36,7 @@ const SETTINGS: &[(&str, &str, &str)] = &[
     ("keys", "services/kit/src/keys.rs", "Keys"),
     ("conversation", "services/conversation/src/config.rs", "Config"),
     ("message", "services/message/src/config.rs", "Config"),
+    ("message.cassandra", "services/message/src/config/cassandra.rs", "CassandraConfig"),
     ("presence", "services/presence/src/config.rs", "Config"),
     ("gateway", "services/gateway/src/config.rs", "Config"),
 ];

@@ -7,8 +7,9 @@ use crate::page;
 use crate::scopes::who;
 
 const ABOUT: &str = "The gRPC services of ViberChat. Backends reach them at the internal door with a service token (scopes: \
-[scopes.md](scopes.md)), in any language, from the files in `proto/`; reflection is on. What may go wrong: \
-[errors.md](errors.md).";
+[scopes.md](scopes.md)), in any language, from the files in `proto/`; reflection is on. Each method names the reasons of its \
+own for a refusal; every call may besides be answered with UNAUTHENTICATED, TOKEN_EXPIRED, PERMISSION_DENIED, \
+INVALID_ARGUMENT, DEADLINE_EXCEEDED, STORE_UNAVAILABLE, OUTCOME_UNKNOWN (a write) or INTERNAL ([errors.md](errors.md)).";
 
 pub(crate) fn page(protocol: &Protocol, rules: &[MethodRule]) -> String {
     let mut text = page::begin("RPCs", ABOUT);

@@ -23,6 +23,7 @@ macro_rules! in_both_encodings {
 
 mod bad_frames;
 mod cut_off;
+mod drain;
 mod hidden_history;
 mod races;
 mod restart;

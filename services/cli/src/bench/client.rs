@@ -155,6 +155,11 @@ impl Client {
         tokio::time::timeout(ANSWER_TIMEOUT, reading).await.context("not ready in time")?
     }
 
+    /// Forgets what was pushed so far.
+    pub(crate) fn forget_early(&mut self) {
+        self.early.clear();
+    }
+
     /// The bare socket, for those that decode nothing. Only when nothing that came early is held.
     pub(crate) fn into_socket(self) -> anyhow::Result<WebSocketStream<TcpStream>> {
         anyhow::ensure!(self.early.is_empty(), "pushes came before they were expected");

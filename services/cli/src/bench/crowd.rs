@@ -20,7 +20,7 @@ const HANDSHAKES: usize = 64;
 /// What does not come by then is lost.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// As JSON; its answer is not waited for.
-const HEARTBEAT: &str = r#"{"id":4000000000,"heartbeat":{}}"#;
+pub(crate) const HEARTBEAT: &str = r#"{"id":4000000000,"heartbeat":{}}"#;
 
 /// A socket of which only seqs and numbers of entries are looked at.
 pub(crate) struct Listener {
@@ -100,6 +100,14 @@ impl Crowd {
     pub(crate) async fn heartbeat(&mut self) -> anyhow::Result<()> {
         for listener in &mut self.listeners {
             listener.socket.send(Message::text(HEARTBEAT.to_owned())).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends all connections at once, as a machine does that dies: nobody says goodbye, or closes.
+    pub(crate) fn break_off(self) -> anyhow::Result<()> {
+        for listener in self.listeners {
+            listener.socket.into_inner().set_zero_linger()?;
         }
         Ok(())
     }

@@ -149,6 +149,12 @@ pub(crate) fn cpu_time(pid: u32) -> Option<Duration> {
     parse_cpu_ticks(&stat).map(|ticks| Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
 }
 
+/// Calls by which a process has written so far, to sockets and files.
+pub(crate) fn write_calls(pid: u32) -> Option<u64> {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    field(&io, "syscw:")?.parse().ok()
+}
+
 /// What Linux tells user space, on every architecture that we build for.
 const TICKS_PER_SECOND: u64 = 100;
 

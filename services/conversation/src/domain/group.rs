@@ -82,12 +82,13 @@ pub(crate) struct GroupState {
     pub(crate) version: u64,
     pub(crate) updated_at: Timestamp,
     pub(crate) member_count: u32,
+    /// Owners who are not deactivated: one who is cannot look after the group.
     pub(crate) owner_count: u32,
-    /// The one who asks.
+    /// The one who asks; never deactivated.
     pub(crate) actor: Member,
     /// One for each of [`GroupChange::subjects`].
     pub(crate) subjects: BTreeMap<UserId, Subject>,
-    /// All members but the actor, if [`leaves_ownerless`]; else nobody.
+    /// All members but the actor and those who are deactivated, if [`leaves_ownerless`]; else nobody.
     pub(crate) heirs: Vec<Member>,
 }
 
@@ -148,7 +149,7 @@ pub(crate) enum Decision {
     Apply(Box<Effects>),
 }
 
-/// Whether nobody would own the group if this member left.
+/// Whether nobody would look after the group if this member left.
 pub(crate) fn leaves_ownerless(role: Role, owner_count: u32) -> bool {
     role == Role::Owner && owner_count <= 1
 }
@@ -240,6 +241,15 @@ fn decide_leaving(state: &GroupState) -> Decision {
     apply(Effects { removed: Removal::One(actor.user.clone(), actor.role), roles, ..Effects::of(entry) })
 }
 
+/// What becomes of a group whose owners are all deactivated, or that has none: the oldest admin among the active
+/// members, then the oldest member, becomes an owner, too. `None`: nobody is active. Then the group waits, and whoever is
+/// active again first inherits it.
+pub(crate) fn decide_inheritance(active: &[Member]) -> Option<Effects> {
+    let heir = heir(active)?.user.clone();
+    let entry = SystemEntry::RoleChanged { user: heir.clone(), role: Role::Owner };
+    Some(Effects { roles: vec![(heir, Role::Owner)], ..Effects::of(entry) })
+}
+
 /// The oldest admin, else the oldest member. Those who joined by the same change are as old: then the first by id.
 fn heir(members: &[Member]) -> Option<&Member> {
     members.iter().min_by_key(|member| (std::cmp::Reverse(member.role), member.from_version, &member.user))
@@ -251,7 +261,8 @@ fn decide_role(user: &UserId, role: Role, state: &GroupState) -> Result<Decision
     if present.role == role {
         return Ok(Decision::Unchanged);
     }
-    if leaves_ownerless(present.role, state.owner_count) {
+    // Whoever changes the role of another stays an owner.
+    if user == &state.actor.user && leaves_ownerless(present.role, state.owner_count) {
         return Err(Refusal::LastOwner);
     }
     let entry = SystemEntry::RoleChanged { user: user.clone(), role };

@@ -5,16 +5,19 @@ use viberchat_kit::error::Result;
 use viberchat_proto::conversation::v1::{DeactivateUserRequest, DeactivateUserResponse};
 
 use super::{State, field};
+use crate::convert::encode_entry;
 use crate::store::ConversationStore;
 
-pub(super) async fn handle<S: ConversationStore>(
+pub(super) async fn handle<S: ConversationStore + Clone>(
     state: &Arc<State<S>>,
     _: CallContext,
     request: DeactivateUserRequest,
 ) -> Result<DeactivateUserResponse> {
     let user = field::user_id("user_id", &request.user_id)?;
-    if state.store.deactivate_user(&user, &state.config.limits(), state.clock.now()).await? {
+    if state.store.deactivate_user(&user, &state.config.limits(), state.clock.now(), encode_entry).await? {
         state.wake.wake();
+        // Whoever inherited a group is named in its log.
+        state.relay.sweep_soon();
     }
     Ok(DeactivateUserResponse {})
 }
@@ -29,11 +32,12 @@ mod tests {
         GetOrCreateDirectConversationRequest, ListConversationsRequest, PeerState, SearchUsersRequest,
         UpsertUsersRequest, User,
     };
+    use viberchat_proto::message::v1::entry_body::Body;
     use viberchat_proto::types::v1::Role;
 
     use super::*;
     use crate::config::{Directory, Search};
-    use crate::testing::{TestService, by, by_service, by_service_for, new_group, reason, refusal};
+    use crate::testing::{TestService, by, by_service, by_service_for, eventually, new_group, reason, refusal};
 
     async fn deactivate(service: &TestService, user: &str) {
         let request = DeactivateUserRequest { user_id: user.to_owned() };
@@ -109,6 +113,29 @@ mod tests {
         assert_eq!(reason(block), Reason::UserNotFound);
         // What exists is still there to be read.
         assert_eq!(service.direct("alice", "bob").await, direct);
+    }
+
+    #[tokio::test]
+    async fn the_heir_of_an_owner_who_is_deactivated_is_named_in_the_log() {
+        let service = TestService::start_with(|config| {
+            (config.relay_interval_ms, config.relay_backoff_max_ms) = (60_000, 60_000);
+        })
+        .await;
+        let id = service.group("alice", &["bob", "carol"]).await;
+        deactivate(&service, "bob").await;
+        deactivate(&service, "alice").await;
+        let heir = eventually("the entry", async || match service.log.entries(id).get(1).cloned() {
+            Some((2, actor, Body::RoleChanged(changed))) => Some((actor, changed)),
+            _ => None,
+        });
+        let (actor, changed) = heir.await;
+        assert_eq!((actor.as_str(), changed.user_id.as_str(), changed.role()), ("alice", "carol", Role::Owner));
+        assert_eq!(service.authorize(id, "carol").await.role(), Role::Owner);
+        // Nobody is left: whoever comes back first has it.
+        deactivate(&service, "carol").await;
+        upsert(&service, "bob").await;
+        eventually("the entry", async || (service.log.entries(id).len() == 3).then_some(())).await;
+        assert_eq!(service.authorize(id, "bob").await.role(), Role::Owner);
     }
 
     #[tokio::test]

@@ -6,10 +6,11 @@ use viberchat_kit::error::Result;
 use viberchat_proto::conversation::v1::{UpsertUsersRequest, UpsertUsersResponse, User};
 
 use super::{State, field};
+use crate::convert::encode_entry;
 use crate::domain::{BATCH_MAX, EMAIL_CHARS_MAX, PROFILE_NAME_CHARS_MAX, Profile};
 use crate::store::ConversationStore;
 
-pub(super) async fn handle<S: ConversationStore>(
+pub(super) async fn handle<S: ConversationStore + Clone>(
     state: &Arc<State<S>>,
     _: CallContext,
     request: UpsertUsersRequest,
@@ -19,8 +20,11 @@ pub(super) async fn handle<S: ConversationStore>(
     // The last one of a user wins, within a call too.
     let profiles = profiles.map(|profile| profile.map(|profile| (profile.user.clone(), profile)));
     let profiles = profiles.collect::<Result<BTreeMap<_, _>>>()?;
-    state.store.upsert_users(&profiles.into_values().collect::<Vec<_>>(), state.clock.now()).await?;
+    let profiles: Vec<_> = profiles.into_values().collect();
+    state.store.upsert_users(&profiles, state.clock.now(), encode_entry).await?;
     state.wake.wake();
+    // Whoever is back may have inherited groups.
+    state.relay.sweep_soon();
     Ok(UpsertUsersResponse {})
 }
 

@@ -81,6 +81,8 @@ macro_rules! for_each_promise {
             a_change_of_a_block_is_told_to_the_direct
             who_is_deactivated_has_no_role_and_is_not_found
             a_deactivation_takes_the_memberships_from_those_who_watch
+            a_group_of_deactivated_owners_is_inherited
+            who_leaves_last_of_the_active_leaves_the_group_to_who_comes_back
             a_strict_directory_takes_known_users_only
             who_shares_a_conversation
             what_was_missed_is_what_those_who_watched_heard

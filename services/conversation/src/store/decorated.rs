@@ -6,8 +6,8 @@ use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, UserId};
 
 use super::{
-    Audience, Block, ChangeError, ChangeId, ConversationStore, Encode, Executed, ListPage, ListPosition, MissedChange,
-    NamePosition, OutboxEntry, Pruned, Readers, RequestKey, StoreError, StoredChange,
+    Audience, Block, ChangeError, ChangeId, ConversationStore, Encode, EncodeEntry, Executed, ListPage, ListPosition,
+    MissedChange, NamePosition, OutboxEntry, Pruned, Readers, RequestKey, StoreError, StoredChange,
 };
 use crate::domain::{
     Activity, Authorization, ConversationView, DirectPair, GroupChange, Limits, Member, MemberSettings, Membership,
@@ -234,12 +234,23 @@ impl<S: ConversationStore, H: Hook> ConversationStore for Decorated<S, H> {
         self.hook.around("sharing", self.store.sharing(user, others)).await
     }
 
-    async fn upsert_users(&self, profiles: &[Profile], now: Timestamp) -> Result<(), StoreError> {
-        self.hook.around("upsert_users", self.store.upsert_users(profiles, now)).await
+    async fn upsert_users(
+        &self,
+        profiles: &[Profile],
+        now: Timestamp,
+        encode: impl EncodeEntry,
+    ) -> Result<(), StoreError> {
+        self.hook.around("upsert_users", self.store.upsert_users(profiles, now, encode)).await
     }
 
-    async fn deactivate_user(&self, user: &UserId, limits: &Limits, now: Timestamp) -> Result<bool, ChangeError> {
-        self.hook.around("deactivate_user", self.store.deactivate_user(user, limits, now)).await
+    async fn deactivate_user(
+        &self,
+        user: &UserId,
+        limits: &Limits,
+        now: Timestamp,
+        encode: impl EncodeEntry,
+    ) -> Result<bool, ChangeError> {
+        self.hook.around("deactivate_user", self.store.deactivate_user(user, limits, now, encode)).await
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {

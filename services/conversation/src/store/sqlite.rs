@@ -16,6 +16,7 @@ mod change;
 mod conformance;
 mod direct;
 mod group;
+mod inherit;
 mod list;
 mod migrate;
 mod open;
@@ -42,8 +43,8 @@ use viberchat_kit::id::{ConversationId, UserId};
 pub(crate) use open::{OpenError, Options};
 
 use super::{
-    Audience, Block, ChangeError, ChangeId, ConversationStore, Encode, Executed, ListPage, ListPosition, MissedChange,
-    NamePosition, OutboxEntry, Pruned, Readers, RequestKey, StoreError, StoredChange,
+    Audience, Block, ChangeError, ChangeId, ConversationStore, Encode, EncodeEntry, Executed, ListPage, ListPosition,
+    MissedChange, NamePosition, OutboxEntry, Pruned, Readers, RequestKey, StoreError, StoredChange,
 };
 use crate::domain::{
     Activity, Authorization, ConversationView, DirectPair, GroupChange, Limits, Member, MemberSettings, Membership,
@@ -293,12 +294,23 @@ impl ConversationStore for SqliteStore {
         sharing::sharing(&self.readers, user, others).await
     }
 
-    async fn upsert_users(&self, profiles: &[Profile], now: Timestamp) -> Result<(), StoreError> {
-        user::upsert(self, profiles, now).await
+    async fn upsert_users(
+        &self,
+        profiles: &[Profile],
+        now: Timestamp,
+        encode: impl EncodeEntry,
+    ) -> Result<(), StoreError> {
+        user::upsert(self, profiles, now, encode).await
     }
 
-    async fn deactivate_user(&self, user: &UserId, limits: &Limits, now: Timestamp) -> Result<bool, ChangeError> {
-        user::deactivate(self, user, limits, now).await
+    async fn deactivate_user(
+        &self,
+        user: &UserId,
+        limits: &Limits,
+        now: Timestamp,
+        encode: impl EncodeEntry,
+    ) -> Result<bool, ChangeError> {
+        user::deactivate(self, user, limits, now, encode).await
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {

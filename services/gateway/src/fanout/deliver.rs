@@ -11,6 +11,7 @@ use viberchat_kit::fault;
 use viberchat_kit::id::ConversationId;
 use viberchat_proto::conversation::v1::AuthorizeMemberResponse;
 use viberchat_proto::message::v1::LogEntry;
+use viberchat_proto::message::v1::entry_body::Body;
 
 use super::topic::{Follower, Slot};
 use super::user::UserState;
@@ -109,6 +110,7 @@ impl Registry {
             // The stream was told before it heard that nobody follows any more.
             return self.topic_wishes.remove(conversation);
         };
+        let removed: Vec<_> = entries.iter().filter_map(removed_user).collect();
         let mut frames: Vec<_> = entries.into_iter().map(|entry| self.frame(entry)).collect();
         if fault::mutant("fanout_order_swapped") {
             swap_neighbours(&mut frames);
@@ -135,6 +137,9 @@ impl Registry {
                 }
                 session.head_moved(follower.slot, &topic);
                 member.wake(&mut session);
+            }
+            if !removed.is_empty() {
+                self.note_parted_from(&follower.user, &state, &removed);
             }
         }
     }
@@ -181,6 +186,14 @@ impl Frame {
             Some((actor, own)) if Arc::ptr_eq(actor, user) => own,
             _ => &self.shared,
         }
+    }
+}
+
+/// Who is no member any more after this entry.
+fn removed_user(entry: &LogEntry) -> Option<String> {
+    match entry.body.as_ref()?.body.as_ref()? {
+        Body::MemberRemoved(removed) => Some(removed.user_id.clone()),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Keeps each user's conversations as the conversation service says. Called by the task of the WatchMemberships stream
 //! only, so changes of one user never overtake each other.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -13,6 +14,31 @@ use super::view::View;
 use super::{Registry, Slot, Topic, User};
 
 impl Registry {
+    /// How far a user's memberships are known. `None`: nothing is.
+    pub(crate) fn membership_version(&self, user_id: &str) -> Option<u64> {
+        let user = self.user(user_id)?;
+        let state = user.state();
+        (state.is_known && state.membership_version > 0).then_some(state.membership_version)
+    }
+
+    /// A user's memberships are known up to this version, which is lower than before where the conversation service was
+    /// restored from a backup.
+    pub(crate) fn set_membership_version(&self, user_id: &str, version: u64) {
+        if let Some(user) = self.user(user_id) {
+            user.state().membership_version = version;
+        }
+    }
+
+    /// The memberships of all known users are, but for those of whom the stream has said nothing yet.
+    pub(crate) fn note_membership_version_of_all(&self, version: u64, but: &HashSet<String>) {
+        for user in self.all_users() {
+            let mut state = user.state();
+            if state.is_known && !but.contains(user.id().as_str()) {
+                state.membership_version = state.membership_version.max(version);
+            }
+        }
+    }
+
     /// All conversations of a user. What is new begins, what is missing has ended; the others may have changed unheard.
     pub(crate) fn snapshot(&self, user_id: &str, memberships: &[Membership], now: Instant) {
         let Some(user) = self.user(user_id) else { return };
@@ -27,8 +53,12 @@ impl Registry {
                 None => self.added(&user, &known),
             }
         }
+        let has_lost = !gone.is_empty();
         for slot in gone.into_values() {
             self.removed(&user, slot, now);
+        }
+        if has_lost {
+            self.note_parted(&user);
         }
         if !was_known {
             let mut state = user.state();
@@ -49,7 +79,10 @@ impl Registry {
             }
             (MembershipChangeKind::Added, Some(slot)) => self.changed(&user, slot, Some(&known)),
             (MembershipChangeKind::Changed, Some(slot)) => self.changed(&user, slot, None),
-            (MembershipChangeKind::Removed, Some(slot)) => self.removed(&user, slot, now),
+            (MembershipChangeKind::Removed, Some(slot)) => {
+                self.removed(&user, slot, now);
+                self.note_parted(&user);
+            }
             (MembershipChangeKind::Removed | MembershipChangeKind::Changed, None)
             | (MembershipChangeKind::Unspecified, _) => {}
         }
@@ -146,7 +179,9 @@ impl Registry {
         if followers.list.is_empty() {
             followers.list = Vec::new();
             followers.idle_since = Some(now);
-            self.idle_topics.lock().push_back((now, topic.clone()));
+            if !std::mem::replace(&mut followers.is_queued, true) {
+                self.idle_topics.lock().push_back((now, topic.clone()));
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 //! gateway. What this leaves out: in a direct that was quiet for ten minutes and is on no screen here, typing that comes
 //! in through another gateway shows with the first message.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -18,11 +19,34 @@ use viberchat_proto::message::v1::Position;
 use viberchat_proto::presence::v1::Presence;
 
 use super::topic::{Focused, Followers};
+use super::user::UserState;
 use super::{Member, Registry, Topic, User};
 use crate::frames::{self, Shared};
 
 /// A direct counts as active for this long after something happened in it.
 const ACTIVE_FOR: Duration = Duration::from_secs(600);
+
+/// Whom a user may share no conversation with any more.
+pub(super) enum Parted {
+    /// Bounded by whom the user watches.
+    From(HashSet<String>),
+    FromAnybody,
+}
+
+impl Default for Parted {
+    fn default() -> Self {
+        Self::From(HashSet::new())
+    }
+}
+
+impl Parted {
+    fn includes(&self, id: &str) -> bool {
+        match self {
+            Self::From(users) => users.contains(id),
+            Self::FromAnybody => true,
+        }
+    }
+}
 
 impl Registry {
     /// The session has these conversations on its screen, and no others. Those that are not the user's count from when
@@ -221,6 +245,40 @@ impl Registry {
     /// itself; called each minute, and when a user comes into a conversation.
     pub(crate) fn ask_for_unknown_presences(&self) {
         self.all_users().iter().for_each(|user| self.ask_for_unknown(user));
+    }
+
+    /// The user is a member of a conversation no more: of those who were in it nothing may be shown, unless there is
+    /// another one. It will be asked, together with what else happens until then.
+    pub(super) fn note_parted(&self, user: &User) {
+        self.parted.lock().insert(user.id().clone(), Parted::FromAnybody);
+    }
+
+    /// The log says that these users are members no more: it will be asked whether this one may still see them.
+    pub(super) fn note_parted_from(&self, watcher: &User, state: &UserState, removed: &[String]) {
+        let is_watched = |id: &&String| state.sessions.iter().any(|member| member.session().watches(id));
+        for id in removed.iter().filter(is_watched) {
+            let mut parted = self.parted.lock();
+            if let Parted::From(users) = parted.entry(watcher.id().clone()).or_default() {
+                users.insert(id.clone());
+            }
+        }
+    }
+
+    /// Asks whether those who have parted still share a conversation. Called many times a second.
+    pub(crate) fn ask_for_parted(&self) {
+        let parted = std::mem::take(&mut *self.parted.lock());
+        for (id, parted) in parted {
+            let Some(user) = self.user(id.as_str()) else { continue };
+            let state = user.state();
+            let mut watched = Vec::new();
+            for member in &state.sessions {
+                watched.extend(member.session().watched().filter(|id| parted.includes(id)).map(str::to_owned));
+            }
+            watched.sort_unstable();
+            watched.dedup();
+            // Under the lock of the user, so that the service is told in order.
+            self.watches.ask_again(user.id(), &watched);
+        }
     }
 
     pub(super) fn ask_for_unknown(&self, user: &User) {

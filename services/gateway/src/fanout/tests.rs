@@ -61,6 +61,7 @@ fn join(registry: &Registry, name: &str) -> (Arc<User>, Arc<Member>) {
     let ends = (now + Duration::from_secs(3600), Timestamp::from_millis(0));
     session.welcome(now, &frames::reply(1, None), identity(name), false, ends, Duration::from_secs(1));
     session.pop_frame();
+    session.frames_taken();
     let member = Member::new(session);
     let user = registry.join(&user(name), &member, ROOM);
     registry.attach(&user, &member);
@@ -70,7 +71,11 @@ fn join(registry: &Registry, name: &str) -> (Arc<User>, Arc<Member>) {
 fn pushes(member: &Member) -> Vec<Value> {
     let mut session = member.session();
     session.advance(Instant::now());
-    std::iter::from_fn(|| session.pop_frame())
+    let next = || {
+        session.frames_taken();
+        session.pop_frame()
+    };
+    std::iter::from_fn(next)
         .map(|frame| serde_json::from_slice::<Value>(&frame).expect("JSON")["push"].clone())
         .collect()
 }
@@ -192,6 +197,45 @@ fn what_nobody_needs_is_swept_and_what_came_back_is_not() {
     assert_eq!(registry.sizes(), (0, 1));
     registry.sweep(now + linger * 2, linger);
     assert_eq!(registry.sizes(), (0, 0));
+}
+
+#[test]
+fn who_comes_and_goes_waits_to_be_swept_once() {
+    let registry = Registry::default();
+    let (begin, linger) = (Instant::now(), Duration::from_secs(10));
+    let mut now = begin;
+    for _ in 0..1_000 {
+        now += Duration::from_millis(5);
+        let (alice, member) = join(&registry, "alice");
+        registry.snapshot("alice", &[group(1)], now);
+        registry.change("alice", MembershipChangeKind::Removed, &group(1), now);
+        registry.leave(&alice, &member, now);
+    }
+    let waiting = |registry: &Registry| (registry.idle_users.lock().len(), registry.idle_topics.lock().len());
+    assert_eq!(waiting(&registry), (1, 1));
+    // The time counts from when they were there last.
+    registry.sweep(begin + linger + Duration::from_secs(1), linger);
+    assert_eq!((registry.sizes(), waiting(&registry)), ((1, 1), (1, 1)));
+    registry.sweep(now + linger, linger);
+    assert_eq!((registry.sizes(), waiting(&registry)), ((0, 0), (0, 0)));
+    // Afterwards they are as new.
+    let (alice, member) = join(&registry, "alice");
+    registry.leave(&alice, &member, now);
+    assert_eq!(waiting(&registry), (1, 0));
+}
+
+#[test]
+fn a_topic_that_was_replaced_is_not_swept_with_the_old_one() {
+    let registry = Registry::default();
+    let (now, linger) = (Instant::now(), Duration::from_secs(10));
+    let (_, _member) = join(&registry, "alice");
+    registry.snapshot("alice", &[group(1)], now);
+    registry.change("alice", MembershipChangeKind::Removed, &group(1), now);
+    // As if the old one had been swept and another had taken its place.
+    registry.topics.lock().clear();
+    registry.snapshot("alice", &[group(1)], now);
+    registry.sweep(now + linger, linger);
+    assert_eq!(registry.sizes(), (1, 1));
 }
 
 #[test]

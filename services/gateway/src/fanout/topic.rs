@@ -36,6 +36,8 @@ pub(super) struct Followers {
     pub(super) is_live: bool,
     /// Since when nobody follows.
     pub(super) idle_since: Option<Instant>,
+    /// Waits in the queue of the idle.
+    pub(super) is_queued: bool,
 }
 
 /// See the module.

@@ -34,9 +34,13 @@ pub(super) struct UserState {
     pub(super) waiting: usize,
     /// The snapshot of memberships is complete.
     pub(super) is_known: bool,
+    /// How far the memberships are known, to resume from; 0: not at all.
+    pub(super) membership_version: u64,
     pub(super) sessions: Vec<Arc<Member>>,
     /// Since when there is no session.
     pub(super) idle_since: Option<Instant>,
+    /// Waits in the queue of the idle.
+    pub(super) is_queued: bool,
     /// Nobody finds the user any more, so nothing may begin for them.
     pub(super) is_ended: bool,
 }

@@ -35,6 +35,8 @@ pub(crate) enum Job {
         after_seq: u64,
         /// At most this many.
         limit: u32,
+        /// Of at most so many bytes: more would not find room.
+        bytes_max: u32,
     },
     /// Heads and unread counts.
     Heads(Vec<ConversationId>),
@@ -199,7 +201,7 @@ impl Session {
             }
             if pushed_seq > target && pushed_seq > head_seq {
                 // Heads here may lag behind what the client saw through another gateway: ask the log itself.
-                return Turn::Read(read_log(topic.conversation(), pushed_seq, 1), reading(slot, pushed_seq));
+                return Turn::Read(self.read_log(topic.conversation(), pushed_seq, 1), reading(slot, pushed_seq));
             }
             if pushed_seq > target {
                 self.queue_complete(slot, topic.conversation(), pushed_seq);
@@ -213,7 +215,12 @@ impl Session {
             return Turn::End;
         }
         let limit = self.config.pump_entries_max;
-        Turn::Read(read_log(topic.conversation(), pushed_seq, limit), reading(slot, pushed_seq))
+        Turn::Read(self.read_log(topic.conversation(), pushed_seq, limit), reading(slot, pushed_seq))
+    }
+
+    fn read_log(&self, conversation: ConversationId, after_seq: u64, limit: u32) -> Job {
+        let bytes_max = u32::try_from(self.outbox.page_bytes_max()).unwrap_or(u32::MAX);
+        Job::Log { conversation, after_seq, limit, bytes_max }
     }
 
     /// Announces the slot whose turn it is together with those behind it.
@@ -367,10 +374,6 @@ impl Session {
         }
         self.pump.succeed();
     }
-}
-
-fn read_log(conversation: ConversationId, after_seq: u64, limit: u32) -> Job {
-    Job::Log { conversation, after_seq, limit }
 }
 
 fn reading(slot: Slot, after_seq: u64) -> Reading {

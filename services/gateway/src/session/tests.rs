@@ -33,7 +33,11 @@ fn say(session: &mut Session, now: Instant, frame: &Value) -> Step {
 }
 
 fn heard(session: &mut Session) -> Vec<Value> {
-    std::iter::from_fn(|| session.pop_frame()).map(|frame| serde_json::from_slice(&frame).expect("JSON")).collect()
+    let next = || {
+        session.frames_taken();
+        session.pop_frame()
+    };
+    std::iter::from_fn(next).map(|frame| serde_json::from_slice(&frame).expect("JSON")).collect()
 }
 
 fn welcome(session: &mut Session, now: Instant, resume: bool) -> Step {

@@ -35,9 +35,6 @@ const ROUNDS_A_TURN_MAX: usize = 4;
 /// Flushes before others get their turn.
 const FLUSHES_A_TURN_MAX: usize = 8;
 
-/// Bytes fed to the socket before they have to be taken by the connection.
-const FED_BYTES_MAX: usize = 32 * 1024;
-
 /// How long the client may take to answer a close.
 const CLOSE_WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -238,7 +235,6 @@ impl Driver {
 
     /// Writes what is queued; says whether there may be more to do at once.
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let mut fed = 0;
         let mut started = false;
         for _ in 0..FLUSHES_A_TURN_MAX {
             let mut session = self.member.session();
@@ -250,11 +246,8 @@ impl Driver {
                 started = true;
             }
             let mut is_empty = true;
-            while fed < FED_BYTES_MAX
-                && let Some(frame) = session.pop_frame()
-            {
+            while let Some(frame) = session.pop_frame() {
                 is_empty = false;
-                fed += frame.len();
                 self.gateway.metrics.frames_out.inc();
                 if self.socket.feed(self.encoding.message(frame)).is_err() {
                     break;
@@ -270,12 +263,15 @@ impl Driver {
                     self.note_stall(now);
                     return started;
                 }
-                Poll::Ready(_) if is_empty => {
-                    self.member.session().set_stalled(now, false);
-                    return started;
-                }
                 // An error shows at the next read.
-                Poll::Ready(_) => fed = 0,
+                Poll::Ready(_) => {
+                    let mut session = self.member.session();
+                    session.frames_taken();
+                    if is_empty && session.is_drained() {
+                        session.set_stalled(now, false);
+                        return started;
+                    }
+                }
             }
         }
         true

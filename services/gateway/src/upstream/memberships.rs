@@ -1,4 +1,7 @@
 //! The one WatchMemberships stream: which conversations the users of this gateway belong to.
+//!
+//! A stream that takes the place of a broken one resumes each user from the version up to which their memberships are known:
+//! what was missed comes as changes, and the conversation service sends a snapshot only to whom that is not enough.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
@@ -15,7 +18,7 @@ use viberchat_kit::id::UserId;
 use viberchat_proto::conversation::v1::watch_memberships_request::Request as Change;
 use viberchat_proto::conversation::v1::watch_memberships_response::Push;
 use viberchat_proto::conversation::v1::{
-    Membership, MembershipSnapshot, WatchMembershipsRequest, WatchMembershipsResponse,
+    Membership, MembershipSnapshot, WatchMembershipsRequest, WatchMembershipsResponse, WatchMembershipsResume,
 };
 use viberchat_proto::types::v1::RequestContext;
 
@@ -63,7 +66,7 @@ pub(crate) async fn run(registry: Arc<Registry>, upstream: Upstream, grace: Dura
 
 /// What is known of one stream.
 struct Watch {
-    /// Users whose first snapshot has not come.
+    /// Users of whom nothing has come yet: no whole snapshot, and not that their resume goes on.
     awaited: HashSet<String>,
     /// Snapshots whose last page has not come.
     pages: HashMap<String, Vec<Membership>>,
@@ -125,6 +128,12 @@ impl Watch {
                 if let Some(membership) = &change.membership {
                     registry.change(&change.user_id, kind, membership, self.heard_at);
                 }
+                registry.set_membership_version(&change.user_id, change.membership_version);
+            }
+            // The changes that were missed come right after.
+            Some(Push::Resumed(resumed)) => self.is_known(registry, &resumed.user_id),
+            Some(Push::Heartbeat(heartbeat)) => {
+                registry.note_membership_version_of_all(heartbeat.membership_version, &self.awaited);
             }
             Some(Push::Refused(refusal)) => {
                 tracing::warn!(
@@ -135,8 +144,7 @@ impl Watch {
                     self.later.push(self.heard_at, user);
                 }
             }
-            // Nothing is resumed here: each stream begins with snapshots.
-            Some(Push::Resumed(_) | Push::Heartbeat(_)) | None => {}
+            None => {}
         }
     }
 
@@ -148,7 +156,12 @@ impl Watch {
         }
         let memberships = self.pages.remove(&page.user_id).unwrap_or_default();
         registry.snapshot(&page.user_id, &memberships, self.heard_at);
-        if self.awaited.remove(&page.user_id) && self.awaited.is_empty() {
+        registry.set_membership_version(&page.user_id, page.membership_version);
+        self.is_known(registry, &page.user_id);
+    }
+
+    fn is_known(&mut self, registry: &Registry, user_id: &str) {
+        if self.awaited.remove(user_id) && self.awaited.is_empty() {
             registry.set_trusted(true);
         }
     }
@@ -172,7 +185,7 @@ impl Stream for Feed {
         if self.taken.is_empty() {
             let text = |user: UserId| user.as_str().to_owned();
             self.taken = match ready!(self.registry.user_wishes.poll_take(cx, WISHES_MAX)) {
-                Wish::Add(users) => users.into_iter().map(|user| Change::AddUserId(text(user))).collect(),
+                Wish::Add(users) => users.into_iter().map(|user| add_or_resume(&self.registry, text(user))).collect(),
                 Wish::Remove(users) => users.into_iter().map(|user| Change::RemoveUserId(text(user))).collect(),
             };
         }
@@ -180,5 +193,13 @@ impl Stream for Feed {
         self.correlation_id += 1;
         let context = RequestContext { correlation_id: self.correlation_id, ..RequestContext::default() };
         Poll::Ready(Some(WatchMembershipsRequest { context: Some(context), request }))
+    }
+}
+
+/// From where the user is known, or from nothing.
+fn add_or_resume(registry: &Registry, user_id: String) -> Change {
+    match registry.membership_version(&user_id) {
+        Some(membership_version) => Change::Resume(WatchMembershipsResume { user_id, membership_version }),
+        None => Change::AddUserId(user_id),
     }
 }

@@ -11,8 +11,9 @@ impl Upstream {
     /// Does what the pump asks for.
     pub(crate) async fn read(self, user: UserId, job: Job) -> JobDone {
         match job {
-            Job::Log { conversation, after_seq, limit } => {
-                let request = ReadLogRequest { conversation_id: conversation.to_string(), after_seq, limit };
+            Job::Log { conversation, after_seq, limit, bytes_max } => {
+                let conversation_id = conversation.to_string();
+                let request = ReadLogRequest { conversation_id, after_seq, limit, bytes_max };
                 let answer = self.message.clone().read_log(self.request(&user, request)).await;
                 JobDone::Log(answer.map(tonic::Response::into_inner).map_err(refused))
             }

@@ -106,6 +106,7 @@ async fn a_silent_client_is_closed_and_one_that_beats_is_not() {
     let gateway = Gateway::with(|config| (config.heartbeat_ms, config.silence_ms_max) = (200, 600)).await;
     let mut silent = gateway.ready("alice").await;
     let mut beating = gateway.ready("alice").await;
+    // The time in which the silent one has to be closed, and the other one not.
     for _ in 0..10 {
         beating.call("heartbeat", json!({})).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -209,13 +210,23 @@ async fn a_reader_that_stalls_holds_little_and_is_closed() {
     let mut reading = gateway.ready("alice").await;
     let text = "z".repeat(10_000);
     // More than the kernel keeps for a socket that is not read.
+    let mut queued = 0;
     for number in 0..2000u64 {
         gateway.world.append(group, "alice", &text, "");
         if number % 50 == 49 {
             assert_eq!(reading.entries(group, 50).await.len(), 50);
+            queued =
+                gateway.operations.sessions(None).iter().map(|session| session.queued_bytes).fold(queued, u32::max);
         }
     }
+    assert!((32 * 1024..=256 * 1024).contains(&queued), "{queued} bytes waited for one socket");
+    let room = viberchat_gateway::Config::default().outbox_push_bytes_max;
+    let asked = gateway.world.0.lock().read_bytes_max;
+    assert!((1..=room).contains(&asked), "{asked} bytes were read from the log for a socket with room for {room}");
+    let stopped = std::time::Instant::now();
     crate::support::eventually("the stalled one is gone", || gateway.metric("viberchat_gateway_sockets") == 1.0).await;
+    // The stall, and the wait for a client that does not answer the close; the rest is for a machine under load.
+    assert!(stopped.elapsed() < Duration::from_secs(2 + 2 + 4), "it took {:?}", stopped.elapsed());
     let mut stalled = stalled;
     let mut last = 0;
     loop {
@@ -246,7 +257,8 @@ async fn a_slow_reader_gets_everything_in_the_end() {
     for _ in 0..1000 {
         gateway.world.append(group, "alice", &text, "");
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let is_behind = || gateway.operations.sessions(None).iter().any(|session| session.behind_count > 0);
+    crate::support::eventually("the socket takes no more", is_behind).await;
     assert_eq!(slow.entries(group, 1000).await, (1..=1000).collect::<Vec<_>>());
     assert!(gateway.world.0.lock().reads > 0, "the log had to be asked");
 }

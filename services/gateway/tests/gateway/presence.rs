@@ -219,3 +219,35 @@ async fn who_comes_into_a_conversation_sees_whom_they_could_not_see() {
     pushes.sort_by_key(|push| push.get("presence").is_some());
     assert_eq!(pushes[1]["presence"]["presences"], json!([{"userId": "alice", "status": "STATUS_ONLINE"}]));
 }
+
+#[tokio::test]
+async fn who_is_removed_and_who_stays_do_not_see_each_other_any_more() {
+    let gateway = Gateway::in_encoding(ENCODING).await;
+    let group = gateway.world.group(&["alice", "bob", "carol"], 0);
+    let mut clients = Vec::new();
+    for (watcher, watched) in [("alice", "bob"), ("bob", "alice")] {
+        gateway.world.set_status(watched, Status::Online);
+        let mut client = gateway.ready(watcher).await;
+        client.call("watchPresence", json!({"userIds": [watched, "carol"]})).await;
+        assert!(gateway.world.watches_presence(watcher, watched));
+        clients.push(client);
+    }
+    // Alice removes Bob: he hears of the end of his membership, she of the entry.
+    gateway.world.0.lock().presence.strangers.extend(["alice".to_owned(), "bob".to_owned()]);
+    gateway.world.remove_member(group, "bob");
+    gateway.world.append_removal(group, "alice", "bob");
+    for (watcher, watched) in [("alice", "bob"), ("bob", "alice")] {
+        eventually("it is checked", || !gateway.world.watches_presence(watcher, watched)).await;
+    }
+    for (mut client, watched) in clients.into_iter().zip(["bob", "alice"]) {
+        let unknown = json!({"userId": watched});
+        loop {
+            let push = client.push().await;
+            let said = push["presence"]["presences"].as_array().cloned().unwrap_or_default();
+            if said.contains(&unknown) {
+                break;
+            }
+        }
+    }
+    assert!(gateway.world.watches_presence("alice", "carol"), "she stays");
+}

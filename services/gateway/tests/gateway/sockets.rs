@@ -196,6 +196,60 @@ async fn a_removal_that_nobody_told_shows_when_the_stream_is_back() {
 }
 
 #[tokio::test]
+async fn a_broken_stream_of_memberships_goes_on_where_it_was() {
+    let gateway = Gateway::in_encoding(ENCODING).await;
+    let group = gateway.world.group(&["alice", "bob"], 1);
+    let others = gateway.world.group(&["alice"], 1);
+    let mut bob = gateway.ready("bob").await;
+    let _alice = gateway.ready("alice").await;
+    let snapshots = || gateway.world.0.lock().snapshots.len();
+    let resumes = || gateway.world.0.lock().resumes.len();
+    assert_eq!((snapshots(), resumes()), (2, 0));
+    // Nothing happened meanwhile: nobody is told anything.
+    gateway.world.break_memberships();
+    eventually("both go on", || resumes() == 2).await;
+    // What happened unheard is heard, once, and what comes later too.
+    gateway.world.break_memberships();
+    gateway.world.remove_member_unheard(group, "bob");
+    gateway.world.add_member(others, "bob");
+    eventually("both go on", || resumes() == 4).await;
+    let mut heard = [bob.push().await, bob.push().await];
+    heard.sort_by_key(|event| event["conversation"].get("added").is_some());
+    assert_eq!(heard[0]["conversation"]["conversationId"], group.to_string(), "{heard:?}");
+    assert_eq!(heard[0]["conversation"]["removed"], json!({}));
+    assert_eq!(heard[1]["conversation"]["conversationId"], others.to_string());
+    gateway.world.remove_member(others, "bob");
+    assert_eq!(bob.push().await["conversation"]["removed"], json!({}));
+    assert_eq!(snapshots(), 2, "nothing was loaded anew");
+}
+
+#[tokio::test]
+async fn memberships_that_are_known_for_too_long_are_loaded_anew() {
+    let gateway = Gateway::in_encoding(ENCODING).await;
+    let group = gateway.world.group(&["alice", "bob"], 1);
+    let mut bob = gateway.ready("bob").await;
+    let _alice = gateway.ready("alice").await;
+    // Of nobody but Bob: Alice is where the heartbeat says.
+    gateway.world.change(group, "bob");
+    assert!(bob.push().await["conversation"].get("changed").is_some());
+    gateway.world.beat_memberships();
+    gateway.world.change(group, "bob");
+    assert!(bob.push().await["conversation"].get("changed").is_some());
+    {
+        let mut state = gateway.world.0.lock();
+        (state.changes_since, state.snapshots) = (2, Vec::new());
+    }
+    gateway.world.break_memberships();
+    eventually("both go on", || gateway.world.0.lock().resumes.len() == 2).await;
+    // What is older is not known any more.
+    gateway.world.0.lock().changes_since = 100;
+    gateway.world.remove_member_unheard(group, "bob");
+    gateway.world.break_memberships();
+    assert_eq!(bob.push().await["conversation"]["removed"], json!({}));
+    eventually("both are loaded anew", || gateway.world.0.lock().snapshots.len() == 2).await;
+}
+
+#[tokio::test]
 async fn without_the_conversation_service_each_reader_is_checked_anew() {
     let gateway = Gateway::in_encoding_with(ENCODING, |config| config.membership_grace_ms = 100).await;
     let group = gateway.world.group(&["alice", "bob"], 0);
@@ -247,9 +301,7 @@ async fn sends_under_way_are_answered_unknown_when_the_service_is_lost() {
     let mut alice = gateway.ready("alice").await;
     gateway.world.0.lock().sends_hang = true;
     let id = alice.ask("send", send(group, "m1", "hello")).await;
-    // The heartbeat's reply says that the send was taken before.
-    alice.call("heartbeat", json!({})).await;
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    eventually("the send has come", || gateway.world.0.lock().sends_unanswered > 0).await;
     gateway.world.break_sends();
     let answer = alice.answer(id).await;
     assert_eq!(answer["error"]["outcome"], "OUTCOME_UNKNOWN", "{answer}");

@@ -8,6 +8,7 @@ import { utf8Length } from '../sdk/wire.js';
 
 const HEIGHT_PX_MAX = 200;
 const MENTIONS_MAX = 50;
+const PLACEHOLDER_MAX = 28;
 
 /** What was written and not sent, by conversation. @type {Map<string, string>} */
 const drafts = new Map();
@@ -64,7 +65,9 @@ export class Composer {
   draw() {
     const { name } = this.#app.people.faceOf(this.#conversation);
     const label = `Message ${name}`;
-    if (this.#input.placeholder !== label) setProps(this.#input, { placeholder: label, 'aria-label': label });
+    // A text area does not shorten it by itself.
+    const placeholder = [...label].length > PLACEHOLDER_MAX ? `${[...label].slice(0, PLACEHOLDER_MAX).join('')}…` : label;
+    if (this.#input.ariaLabel !== label) setProps(this.#input, { placeholder, 'aria-label': label });
     // Nothing of a deleted message stays on the page.
     const about = this.#editing ?? this.#replying;
     if (about?.messageId && this.#conversation.quotes.get(about.messageId)?.deleted) this.#stop();
@@ -145,7 +148,7 @@ export class Composer {
         : left < 500
           ? `${left} bytes left`
           : isOffline && this.#app.isTroubled
-            ? 'No connection. What you write will be sent later.'
+            ? 'What you write will be sent later.'
             : '';
     if (this.#hint.textContent !== hint) this.#hint.textContent = hint;
     this.#hint.classList.toggle('is-error', left < 0);

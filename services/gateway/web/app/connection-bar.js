@@ -18,8 +18,7 @@ export class ConnectionBar {
       'div',
       { class: 'connection-bar', 'data-testid': 'connection-state', hidden: true },
       h('span', { class: 'spinner', 'aria-hidden': 'true' }),
-      this.#text,
-      this.#countdown,
+      h('span', {}, this.#text, ' ', this.#countdown),
       this.#button,
     );
     app.chat.on('state', () => this.draw());

@@ -18,6 +18,8 @@ export class ConversationList {
   /** Ends following the presence of those in sight. */
   #stopWatch = () => {};
   #watched = '';
+  /** The row that has the focus: it stays, also out of sight. */
+  #focusedId = '';
   #rows = h('div', { class: 'list-rows', role: 'list' });
   #empty = h('div', { class: 'list-empty', hidden: true });
   #archive = h('button', {
@@ -53,6 +55,8 @@ export class ConversationList {
     const draw = onceAFrame(() => this.draw());
     this.#viewport.addEventListener('scroll', draw, { passive: true });
     this.#rows.addEventListener('keydown', (event) => this.#key(event));
+    this.#rows.addEventListener('focusin', (event) => this.#focused(/** @type {HTMLElement} */ (event.target)));
+    this.#rows.addEventListener('focusout', () => this.#focused(null));
     new ResizeObserver(draw).observe(this.#viewport);
     app.chat.on('change', draw);
     app.chat.on('state', draw);
@@ -82,15 +86,46 @@ export class ConversationList {
     const last = Math.ceil((scrollTop + clientHeight) / ROW_PX) + SPARE_ROWS;
     this.#rows.style.height = `${all.length * ROW_PX}px`;
     this.#watch(all.slice(first, last));
+    const places = all.slice(first, last).map((_, at) => first + at);
+    const focused = this.#focusedId ? all.findIndex(({ id }) => id === this.#focusedId) : -1;
+    if (focused >= 0 && focused < first) places.unshift(focused);
+    if (focused >= last) places.push(focused);
     this.#show(
-      all.slice(first, last).map((conversation, at) => ({
-        key: conversation.id,
-        top: (first + at) * ROW_PX,
-        conversation,
-        signature: this.#signature(conversation, first + at, all.length),
+      places.map((at) => ({
+        key: all[at].id,
+        top: at * ROW_PX,
+        conversation: all[at],
+        signature: this.#signature(all[at], at, all.length),
       })),
     );
+    this.#rove();
     this.#drawEmpty(all.length);
+  }
+
+  /** Puts the focus on a conversation, if it is in the list. @param {string} id */
+  focus(id) {
+    if (!this.#wanted().some((conversation) => conversation.id === id)) return;
+    this.#focusedId = id;
+    this.draw();
+    this.#links().find((link) => link.dataset.conversationId === id)?.focus();
+  }
+
+  /** One row is the tab stop: the one that has the focus, or the open one, or the first. */
+  #rove() {
+    const links = this.#links();
+    const of = (/** @type {string} */ wanted) => links.find((link) => link.dataset.conversationId === wanted);
+    const stop = of(this.#focusedId) ?? of(this.#app.openId) ?? links[0];
+    for (const link of links) link.tabIndex = link === stop ? 0 : -1;
+  }
+
+  /** @param {HTMLElement | null} target */
+  #focused(target) {
+    this.#focusedId = target?.dataset.conversationId ?? '';
+    this.#rove();
+  }
+
+  #links() {
+    return /** @type {HTMLElement[]} */ ([...this.#rows.querySelectorAll('.list-row')]);
   }
 
   /** Hidden as long as nothing is archived. */
@@ -225,12 +260,11 @@ export class ConversationList {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    const item = /** @type {HTMLElement} */ (event.target).closest('.list-item');
-    if (!step || !item) return;
+    const all = this.#wanted();
+    const at = all.findIndex(({ id }) => id === this.#focusedId);
+    const wanted = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
+    if (at < 0 || wanted === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    const wanted = Number(item.getAttribute('aria-posinset')) + step;
-    const link = /** @type {HTMLElement | null} */ (this.#rows.querySelector(`[aria-posinset="${wanted}"] > a`));
-    link?.focus();
+    if (all[wanted]) this.focus(all[wanted].id);
   }
 }

@@ -6,6 +6,9 @@ import { MessageList } from './message-list.js';
 import { avatarWithDot } from './people.js';
 import { PinsBar } from './pins-bar.js';
 
+/** Below this the details cover the conversation: the same as in details.css. */
+const COVERED = '(width < 800px)';
+
 /** The open conversation: who it is with, its pins and messages, who types, where to write, and its details at the side. */
 export class ConversationView {
   #conversation;
@@ -20,8 +23,10 @@ export class ConversationView {
     type: 'button',
     class: 'conversation-title',
     'data-testid': 'conversation-title',
+    'aria-expanded': 'false',
     onclick: () => void this.#toggleDetails(),
   });
+  #info = iconButton('info', 'Details', () => void this.#toggleDetails(), { 'data-testid': 'details', 'aria-expanded': 'false' });
   #typing = h('div', { class: 'typing-line', role: 'status', 'data-testid': 'typing' });
   #obstacle = h('div', { class: 'obstacle', role: 'alert', hidden: true, 'data-testid': 'obstacle' });
   #main;
@@ -50,7 +55,7 @@ export class ConversationView {
       { class: 'conversation-header' },
       iconButton('back', 'Back to the list', () => app.open(''), { class: 'icon-button back', 'data-testid': 'back' }),
       this.#title,
-      iconButton('info', 'Details', () => void this.#toggleDetails(), { 'data-testid': 'details' }),
+      this.#info,
     );
     this.#main = h(
       'div',
@@ -68,7 +73,11 @@ export class ConversationView {
       this.#main,
     );
     const draw = onceAFrame(() => this.#draw());
+    const narrow = matchMedia(COVERED);
+    const cover = () => this.#cover();
+    narrow.addEventListener('change', cover);
     this.#stops = [
+      () => narrow.removeEventListener('change', cover),
       app.chat.on('change', (changed) => (!changed || changed === conversation) && draw()),
       app.chat.on('state', draw),
       app.chat.on('presence', draw),
@@ -160,17 +169,28 @@ export class ConversationView {
 
   async #toggleDetails() {
     if (this.#details) {
+      const hadFocus = this.#details.element.contains(document.activeElement);
       this.#details.close();
       this.#details.element.remove();
       this.#details = null;
+      this.#cover();
+      if (hadFocus) this.#info.focus();
     } else {
       const { DetailsPane } = await import('./details.js');
       // Two quick presses, or gone meanwhile.
       if (this.#details || this.#isClosed || this.#conversation.isRemoved) return;
       this.#details = new DetailsPane(this.#conversation, this.#app, () => void this.#toggleDetails());
       this.element.append(this.#details.element);
+      this.#cover();
     }
     this.element.classList.toggle('has-details', this.#details !== null);
+    for (const button of [this.#title, this.#info]) button.setAttribute('aria-expanded', String(this.#details !== null));
+  }
+
+  /** What the details cover is out of reach. */
+  #cover() {
+    this.#main.inert = this.#details !== null && matchMedia(COVERED).matches;
+    if (this.#main.inert && this.#details && !this.#details.element.contains(document.activeElement)) this.#details.focus();
   }
 
   #editLast() {

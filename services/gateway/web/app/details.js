@@ -13,12 +13,14 @@ export class DetailsPane {
   #requestIdOf = requestIds();
   #body = h('div', { class: 'details-body' });
   #members;
+  #close;
 
   /** @param {import('../sdk/conversation.js').Conversation} conversation @param {import('./main.js').App} app @param {() => void} onClose */
   constructor(conversation, app, onClose) {
     this.#conversation = conversation;
     this.#app = app;
     const draw = onceAFrame(() => this.draw());
+    this.#close = iconButton('close', 'Close details', onClose);
     this.#members = conversation.isDirect ? null : new MembersPanel(this, draw);
     this.element = h(
       'aside',
@@ -33,7 +35,7 @@ export class DetailsPane {
         { class: 'conversation-header' },
         h('h2', {}, 'Details'),
         h('span', { class: 'grow' }),
-        iconButton('close', 'Close details', onClose),
+        this.#close,
       ),
       this.#body,
     );
@@ -58,6 +60,10 @@ export class DetailsPane {
 
   get isAdmin() {
     return this.role === 'ROLE_OWNER' || this.role === 'ROLE_ADMIN';
+  }
+
+  focus() {
+    this.#close.focus();
   }
 
   close() {

@@ -22,6 +22,7 @@ const SIGN_IN_REASONS = ['UNAUTHENTICATED', 'TOKEN_EXPIRED', 'NO_TOKEN'];
 /**
  * What the parts share: the client, the people, which conversation is open, and whether the connection has been gone for long enough
  * to speak of it. Events: `opened` (another conversation), `troubled` (that changed).
+ * @extends {Emitter<{opened: [id: string], troubled: []}>}
  */
 export class App extends Emitter {
   openId = '';

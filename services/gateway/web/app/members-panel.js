@@ -102,7 +102,7 @@ export class MembersPanel {
       actions.length > 0 &&
         h(
           'details',
-          { class: 'menu', onfocusout: closeMenu },
+          { class: 'menu', onfocusout: closeMenu, onkeydown: escapeMenu },
           h(
             'summary',
             { class: 'icon-button', 'aria-label': `Actions for ${displayName(user)}`, 'data-testid': 'member-menu' },
@@ -176,4 +176,13 @@ export class MembersPanel {
 function closeMenu(event) {
   const menu = /** @type {HTMLElement} */ (event.currentTarget);
   if (!menu.contains(/** @type {Node | null} */ (event.relatedTarget))) menu.removeAttribute('open');
+}
+
+/** Escape closes the menu, not the pane that it is in. @param {KeyboardEvent} event */
+function escapeMenu(event) {
+  const menu = /** @type {HTMLDetailsElement} */ (event.currentTarget);
+  if (event.key !== 'Escape' || !menu.open) return;
+  event.stopPropagation();
+  menu.open = false;
+  menu.querySelector('summary')?.focus();
 }

@@ -1,3 +1,4 @@
+import { Announcer } from './announcer.js';
 import { avatar } from './people.js';
 import { fill, h, icon, keyedList, onceAFrame } from './dom.js';
 import { plural, reasonText } from './format.js';
@@ -11,7 +12,6 @@ import { Scroller } from './scroll.js';
 /** More unread than this are opened at the first of them, else at the newest page. */
 const UNREAD_ON_PAGE = 40;
 const READ_AFTER_MS = 250;
-const SPOKEN_MAX = 5;
 const REACT_BUTTON = '[data-testid=react]';
 const MARKED_MS = 2_000;
 
@@ -28,7 +28,7 @@ export class MessageList {
   #notice = h('div', { class: 'list-notice', hidden: true });
   #viewport = h('div', { class: 'messages', 'data-testid': 'messages' });
   #jump = h('button', { type: 'button', class: 'jump', hidden: true, 'data-testid': 'jump', onclick: () => this.jumpToEnd() });
-  #spoken = h('div', { class: 'visually-hidden', role: 'log', 'aria-live': 'polite', 'aria-label': 'New messages' });
+  #announcer = new Announcer();
   /** @type {MessageRow[]} */
   #messageRows = [];
   /** Messages after this seq were unread on opening; null: none were. @type {number | null} */
@@ -55,7 +55,6 @@ export class MessageList {
       isAdmin: () => ['ROLE_OWNER', 'ROLE_ADMIN'].includes(conversation.details.role ?? '') && !conversation.isDirect,
       ownUserId: () => chat.userId,
       mayPin: () => conversation.isDirect || this.drawing.isAdmin(),
-      messageCount: () => conversation.messageNo,
       onPin: (/** @type {MessageRow} */ row) =>
         row.isPinned ? conversation.unpin(row.messageId) : conversation.pin(row.messageId),
       onReact: (/** @type {MessageRow} */ row, /** @type {string} */ emoji) => this.#react(row, emoji),
@@ -65,9 +64,10 @@ export class MessageList {
     };
     this.#show = keyedList(this.#rows, rowDrawing(this.drawing));
     this.#viewport.append(h('div', { class: 'messages-inner' }, this.#start, this.#older, this.#rows, this.#notice));
-    this.element = h('div', { class: 'messages-pane' }, this.#viewport, this.#jump, this.#spoken);
+    this.element = h('div', { class: 'messages-pane' }, this.#viewport, this.#jump, this.#announcer.element);
     this.#scroller = new Scroller(this.#viewport, this.#rows, {
       isAnchor: (row) => row.classList.contains('message'),
+      isAtEnd: () => conversation.history.isAtEnd,
       onMove: () => this.#moved(),
       onNearTop: () => void conversation.history.loadOlder(),
       onNearBottom: () => void conversation.history.loadNewer(),
@@ -93,6 +93,7 @@ export class MessageList {
   /** Lets go of everything. */
   close() {
     for (const stop of this.#stops) stop();
+    this.#announcer.close();
     this.#conversation.closeHistory();
   }
 
@@ -147,11 +148,17 @@ export class MessageList {
       : [];
     this.#messageRows = rows.filter((row) => row.kind === 'message');
     this.#scroller.update(() => {
+      const focusedAt = this.#articles().findIndex((article) => article.contains(document.activeElement));
       this.#show(rows);
+      // A message that is gone leaves the focus to the one in its place.
+      const next = this.#articles();
+      if (focusedAt >= 0 && !this.#rows.contains(document.activeElement))
+        next[Math.min(focusedAt, next.length - 1)]?.focus({ preventScroll: true });
       this.#older.hidden = !history.isOpen || history.isAtStart;
       this.#drawStart(history);
       this.#drawNotice(history);
       this.#rove();
+      this.#number();
     });
     this.#rows.setAttribute('aria-busy', String(!history.isOpen || history.isLoadingOlder || history.isLoadingNewer));
     if (history.isOpen && !this.#isPlaced) this.#place();
@@ -245,19 +252,33 @@ export class MessageList {
   #speak(entry) {
     const { message } = entry.body ?? {};
     const sender = entry.actorUserId ?? '';
-    // A deletion leaves the text nowhere on the page.
     const deletedId = entry.body?.deleted?.messageId;
-    if (deletedId) this.#spoken.querySelector(`[data-message-id="${CSS.escape(deletedId)}"]`)?.remove();
+    if (deletedId) this.#announcer.forget(deletedId);
     if (!message || sender === this.#app.chat.userId) return;
-    this.#spoken.append(h('div', { 'data-message-id': message.messageId }, `${this.#app.people.name(sender)}: ${message.text}`));
-    while (this.#spoken.childElementCount > SPOKEN_MAX) this.#spoken.firstElementChild?.remove();
+    this.#announcer.say(message.messageId, `${this.#app.people.name(sender)}: ${message.text}`);
   }
 
-  /** One message is the tab stop: the one that has the focus, or the newest. */
+  /** One message is the tab stop: the one that has the focus, or the newest. What is in the former can be reached from it. */
   #rove() {
     const articles = this.#articles();
     const stop = articles.find((article) => article.dataset.key === this.#focusedKey) ?? articles[articles.length - 1];
     for (const article of articles) article.tabIndex = article === stop ? 0 : -1;
+    for (const left of this.#rows.querySelectorAll('article [tabindex="0"]')) left.setAttribute('tabindex', '-1');
+    if (stop?.dataset.key !== this.#focusedKey) return;
+    for (const inner of stop.querySelectorAll('a, button')) inner.setAttribute('tabindex', '0');
+  }
+
+  /** Which of how many a message is; what is not sent yet comes after all. */
+  #number() {
+    const { messageNo } = this.#conversation;
+    const unsent = this.#messageRows.filter((row) => row.messageNo === 0).length;
+    const size = String(messageNo + unsent);
+    let next = messageNo;
+    for (const [at, article] of this.#articles().entries()) {
+      const position = String(this.#messageRows[at].messageNo || ++next);
+      if (article.ariaPosInSet !== position) article.ariaPosInSet = position;
+      if (article.ariaSetSize !== size) article.ariaSetSize = size;
+    }
   }
 
   /** @param {HTMLElement | null} target */
@@ -273,6 +294,8 @@ export class MessageList {
   /** @param {KeyboardEvent} event */
   #key(event) {
     const articles = this.#articles();
+    const article = /** @type {HTMLElement} */ (event.target).closest('article');
+    if (article && article !== event.target && event.key === 'Escape') article.focus();
     const at = articles.indexOf(/** @type {any} */ (event.target));
     if (at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
     const row = this.#messageRows.find(({ key }) => key === articles[at].dataset.key);

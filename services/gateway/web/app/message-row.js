@@ -14,7 +14,6 @@ import { avatar, displayName, userFace } from './people.js';
  * @property {() => string} ownUserId
  * @property {() => boolean} mayPin
  * @property {() => boolean} isAdmin May delete what others wrote.
- * @property {() => number} messageCount
  * @property {(row: MessageRow) => void} onEdit
  * @property {(row: MessageRow) => void} onDelete
  * @property {(row: MessageRow) => void} onReply
@@ -31,7 +30,10 @@ export const rowDrawing = (context) => ({
   create: (row) =>
     h(row.kind === 'message' ? 'article' : 'div', { 'data-key': row.key, ...(row.kind === 'message' && { tabIndex: -1 }) }),
   /** @param {HTMLElement} element @param {Row} row */
-  draw: (element, row) => (row.kind === 'message' ? drawMessage(element, row, context) : drawLine(element, row, context)),
+  draw: (element, row) => {
+    if (row.kind === 'message') keepFocus(element, () => drawMessage(element, row, context));
+    else drawLine(element, row, context);
+  },
   /** What a row depends on that is not in it is added. @param {Row} row */
   signature: (row) => {
     if (row.kind === 'day') return `${row.key} ${dayLabel(row.time, Date.now())}`;
@@ -53,6 +55,17 @@ export const rowDrawing = (context) => ({
     ]);
   },
 });
+
+/** What had the focus is made anew: it has it again, or else the message itself. @param {HTMLElement} element @param {() => void} draw */
+function keepFocus(element, draw) {
+  const focused = document.activeElement;
+  const isInside = focused !== element && element.contains(focused);
+  draw();
+  if (!isInside) return;
+  const { testid = '', emoji } = /** @type {HTMLElement} */ (focused).dataset;
+  const again = element.querySelector(`[data-testid="${testid}"]${emoji ? `[data-emoji="${CSS.escape(emoji)}"]` : ''}`);
+  /** @type {HTMLElement} */ (again ?? element).focus({ preventScroll: true });
+}
 
 /** @param {HTMLElement} element @param {Exclude<Row, MessageRow>} row @param {RowContext} context */
 function drawLine(element, row, context) {
@@ -85,8 +98,6 @@ function drawMessage(element, row, context) {
     messageId: row.messageId,
     sender: row.senderUserId,
   });
-  element.setAttribute('aria-posinset', String(row.messageNo || context.messageCount()));
-  element.setAttribute('aria-setsize', String(context.messageCount() || -1));
   element.setAttribute('aria-label', labelOf(row, displayName(user), context));
   const time = h(
     'time',

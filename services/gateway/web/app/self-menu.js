@@ -77,7 +77,7 @@ export class SelfMenu {
       const to = /** @type {Node | null} */ (event.relatedTarget);
       if (to && !menu.contains(to)) this.#close();
     });
-    menu.addEventListener('keydown', (event) => event.key === 'Escape' && this.#close());
+    menu.addEventListener('keydown', (event) => event.key === 'Escape' && (this.#close(), this.#face.focus()));
     document.addEventListener('pointerdown', (event) => menu.contains(/** @type {Node} */ (event.target)) || this.#close());
     return menu;
   }

@@ -14,13 +14,14 @@ export class Shell {
   #drawer = null;
   #focusedId = '';
   #self;
+  #list;
   #stage = h('div', { class: 'stage' });
   #panes;
 
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.#app = app;
-    const list = new ConversationList(app);
+    const list = (this.#list = new ConversationList(app));
     this.#self = new SelfMenu(app, () => void this.#toggleDrawer());
     const search = h('input', {
       type: 'search',
@@ -60,6 +61,7 @@ export class Shell {
 
   #open() {
     const { openId, chat } = this.#app;
+    const left = this.#view?.element.contains(document.activeElement) ? this.#view.element.dataset.conversationId : '';
     this.#view?.close();
     this.#view = null;
     this.#panes.classList.toggle('is-open', openId !== '');
@@ -72,6 +74,8 @@ export class Shell {
     } else {
       fill(this.#stage, openId && !chat.isListed ? h('main', { class: 'conversation' }) : this.#nothing(openId));
     }
+    // Back to the list, where one came from.
+    if (left && !openId) this.#list.focus(left);
   }
 
   /** Said once for each change of what is on the screen. @param {string} id */

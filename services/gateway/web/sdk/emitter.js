@@ -1,11 +1,15 @@
-/** Listeners by event name. A listener that throws does not keep the others from hearing. */
+/**
+ * Listeners by event name. A listener that throws does not keep the others from hearing.
+ * @template {Record<keyof Events, any[]>} Events what each event tells its listeners, by its name
+ */
 export class Emitter {
-  /** @type {Map<string, Set<(...args: any[]) => void>>} */
+  /** @type {Map<keyof Events, Set<(...args: any[]) => void>>} */
   #listeners = new Map();
 
   /**
-   * @param {string} event
-   * @param {(...args: any[]) => void} listener
+   * @template {keyof Events} Name
+   * @param {Name} event
+   * @param {(...args: Events[Name]) => void} listener
    * @returns {() => void} stops listening
    */
   on(event, listener) {
@@ -14,7 +18,7 @@ export class Emitter {
     return () => void listeners.delete(listener);
   }
 
-  /** @param {string} event @param {...any} args */
+  /** @template {keyof Events} Name @param {Name} event @param {Events[Name]} args */
   emit(event, ...args) {
     for (const listener of [...(this.#listeners.get(event) ?? [])]) {
       try {

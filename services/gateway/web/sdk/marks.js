@@ -7,7 +7,7 @@ const GATHER_MS = 500;
 export class Marks {
   /** @type {Record<'markRead' | 'markDelivered', Set<Conversation>>} */
   #waiting = { markRead: new Set(), markDelivered: new Set() };
-  #isBusy = false;
+  #sending = Promise.resolve();
   #isGathering = false;
   #chat;
 
@@ -34,10 +34,12 @@ export class Marks {
     });
   }
 
-  /** Works off what waits, one request at a time. */
-  async send() {
-    if (this.#isBusy) return;
-    this.#isBusy = true;
+  /** One request at a time. What comes while one is under way has a round after it. */
+  send() {
+    return (this.#sending = this.#sending.then(() => this.#round()));
+  }
+
+  async #round() {
     for (const name of /** @type {const} */ (['markRead', 'markDelivered'])) {
       for (const conversation of this.#waiting[name]) {
         if (this.#chat.state.name !== 'online') break;
@@ -49,7 +51,6 @@ export class Marks {
         }
       }
     }
-    this.#isBusy = false;
   }
 
   /** What is read has been delivered. @param {Conversation} conversation */

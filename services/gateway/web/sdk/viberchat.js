@@ -8,17 +8,38 @@ import { RequestError, backoffMs, browserEnvironment } from './wire.js';
 
 export { RequestError, newId } from './wire.js';
 
-/** @typedef {import('./conversation.js').Conversation} Conversation */
+/**
+ * What an application may want to name.
+ * @typedef {import('./conversation.js').Conversation} Conversation
+ * @typedef {import('./conversation.js').SendOptions} SendOptions
+ * @typedef {import('./history.js').History} History
+ * @typedef {import('./outbox.js').OutboxItem} OutboxItem
+ * @typedef {import('./types.js').ConnectionState} ConnectionState
+ * @typedef {import('./types.js').HistoryItem} HistoryItem
+ * @typedef {import('./types.js').LogEntryJson} LogEntryJson
+ * @typedef {import('./types.js').Message} Message
+ * @typedef {import('./types.js').OutboxStore} OutboxStore
+ * @typedef {import('./types.js').Presence} Presence
+ * @typedef {import('./types.js').Reaction} Reaction
+ * @typedef {import('./types.js').SystemLine} SystemLine
+ *
+ * @typedef {object} ChatEvents What an event tells.
+ * @property {[state: ConnectionState]} state The connection's.
+ * @property {[conversation: Conversation | null]} change Something of a conversation is new; null: of many.
+ * @property {[conversation: Conversation, entry: LogEntryJson]} entry One of its log, in order.
+ * @property {[conversation: Conversation]} removed We are no longer in it.
+ * @property {[]} ready All is live after a resume.
+ * @property {[]} presence Of somebody who is followed.
+ * @property {[item: OutboxItem]} refused A reaction or a pin that was not taken.
+ * @property {[shed: Record<string, any>]} shed This client reads too slowly: typing notices were left out.
+ * @property {[direction: 'in' | 'out', text: string]} frame All that goes over the wire.
+ */
 
 const READ_TRIES_MAX = 5;
 
 /**
- * A user's chat over one WebSocket.
- *
- * Events: `state` (the connection's), `change` (a conversation, or null for many), `entry` (conversation, log entry),
- * `removed` (conversation), `ready` (all is live after a resume), `presence` (of somebody who is followed), `refused` (outbox item:
- * a reaction or a pin that was not taken), `shed` (this client reads too slowly: typing notices were left out), `frame` (direction,
- * text: all that goes over the wire).
+ * A user's chat over one WebSocket. Its events: `ChatEvents`.
+ * @extends {Emitter<ChatEvents>}
  */
 export class ViberChat extends Emitter {
   /** @type {Outbox} */

@@ -6,12 +6,14 @@ use crate::config::ConfigError;
 use crate::keys::Password;
 
 /// The section `bus`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// NATS 2.10 or later: `nats://host:port`, several with commas between. Empty: there is no bus, and instances hear of
     /// each other by the store only.
     pub url: String,
+    /// What all subjects begin with: deployments that share a server have different ones.
+    pub namespace: String,
     /// Whether only an encrypted connection will do.
     pub tls: bool,
     /// The file with the credentials of a NATS user (`.creds`).
@@ -32,6 +34,22 @@ pub struct Config {
     /// The key of `certificate_file`, PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            namespace: "viberchat".to_owned(),
+            tls: false,
+            credentials_file: None,
+            user: None,
+            password: None,
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
+        }
+    }
 }
 
 impl Config {
@@ -56,6 +74,9 @@ impl Config {
         };
         let addresses = self.url.is_empty() || self.url.split(',').all(is_address);
         check("url", addresses, "has to be nats://host:port or tls://host:port, several with commas between");
+        let is_word = |character: char| character.is_ascii_alphanumeric() || "_-".contains(character);
+        let is_good = (1..=64).contains(&self.namespace.len()) && self.namespace.chars().all(is_word);
+        check("namespace", is_good, "has to be 1 to 64 letters, digits, _ or -");
         check("password", self.user.is_some() == self.password.is_some(), "goes with bus.user");
         let both = self.certificate_file.is_some() == self.key_file.is_some();
         check("key_file", both, "goes with bus.certificate_file");
@@ -89,6 +110,8 @@ mod tests {
             ("url = 'one:4222'", "bus.url"),
             ("url = 'nats://one,'", "bus.url"),
             ("url = 'http://one'", "bus.url"),
+            ("namespace = ''", "bus.namespace"),
+            ("namespace = 'a.b'", "bus.namespace"),
             ("user = 'a'", "bus.password"),
             ("password = 'a'", "bus.password"),
             ("key_file = 'a'", "bus.key_file"),

@@ -20,8 +20,8 @@ struct Process {
 impl Process {
     async fn new(url: &str, namespace: &str) -> Self {
         let lifecycle = Lifecycle::new();
-        let config = Config { url: url.into(), ..Config::default() };
-        let bus = Bus::connect(&config, namespace, lifecycle.handle(), &Metrics::new()).await.unwrap();
+        let config = Config { url: url.into(), namespace: namespace.into(), ..Config::default() };
+        let bus = Bus::connect(&config, lifecycle.handle(), &Metrics::new()).await.unwrap();
         Self { bus, lifecycle }
     }
 

@@ -141,7 +141,9 @@ async fn look_up_ids(driver: &mut Driver, attempts: &mut [Attempt]) -> Result<()
     }
     driver.tools.metrics.id_look_ups.inc_by(unsure.len() as u64);
     let ids = unsure.iter().map(|(_, id)| id.clone()).collect();
-    let (head, found) = driver.tools.store.find_ids(driver.lane.conversation_id, ids).await?;
+    // Below this none of them stands.
+    let after = unsure.iter().map(|(index, _)| attempts[*index].clear_to.unwrap_or(0)).min().unwrap_or(0);
+    let (head, found) = driver.tools.store.find_ids(driver.lane.conversation_id, ids, after).await?;
     for ((index, _), found) in unsure.into_iter().zip(found) {
         attempts[index].found = found;
         attempts[index].clear_to = Some(head.seq);

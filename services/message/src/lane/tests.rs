@@ -87,7 +87,8 @@ macro_rules! passed_on {
 }
 
 passed_on! {
-    find_ids(id: ConversationId, ids: Vec<WriteId>) -> (Head, Vec<Option<Found>>);
+    ping() -> ();
+    find_ids(id: ConversationId, ids: Vec<WriteId>, after: u64) -> (Head, Vec<Option<Found>>);
     find_version(id: ConversationId, version: u64) -> Option<u64>;
     read_log(id: ConversationId, after: u64, limit: ReadLimit) -> LogSlice;
     tail(id: ConversationId, entries: usize) -> LogSlice;
@@ -135,7 +136,7 @@ impl Rig {
         let tools = Tools {
             store: store.clone(),
             authorizer: Arc::new(authorizer),
-            bus: Arc::new(crate::bus::Bus::new(None)),
+            bus: Arc::new(Bus::new(None)),
             activity: Arc::new(Activity::new(nobody, Duration::from_secs(5), handle.clone())),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),

@@ -23,6 +23,15 @@ pub(super) fn page_limit(items: usize) -> ReadLimit {
     ReadLimit { items, bytes: PAGE_BYTES_MAX }
 }
 
+impl ReadLimit {
+    /// Of at most so many bytes; 0: no matter.
+    pub(super) fn within(self, bytes_max: u32) -> Self {
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        let bytes = if bytes_max == 0 { self.bytes } else { self.bytes.min(bytes_max) };
+        Self { bytes, ..self }
+    }
+}
+
 /// The user who reads, if they are a member now. A former one reads nothing.
 pub(super) async fn reader(
     app: &Arc<App>,

@@ -13,7 +13,7 @@ use crate::domain::head::Head;
 pub(super) async fn handle(app: &Arc<App>, context: &CallContext, request: ReadLogRequest) -> Result<ReadLogResponse> {
     let conversation_id = convert::conversation_id(&request.conversation_id)?;
     let (user, standing) = read::reader(app, context, conversation_id).await?;
-    let limit = read::page_limit(PageSize::clamp(request.limit).get());
+    let limit = read::page_limit(PageSize::clamp(request.limit).get()).within(request.bytes_max);
     let (view, after_seq) = (&standing.view, request.after_seq);
     // Of a hidden run only the last entry is read, for the numbers that it carries.
     let hidden_through = view.hidden_through(after_seq);

@@ -165,7 +165,7 @@ impl Pipeline {
         let app = self.app.clone();
         let question = async move {
             let admission = async {
-                let answer = app.authorizer.answer(key.0, &key.1, Need::FRESH, None).await?;
+                let answer = app.authorizer.answer(key.0, &key.1, Need::WRITE, None).await?;
                 write::admit(&answer)?;
                 let mentioned = write::mentioned(&app, key.0, &mentions, None).await?;
                 Ok(Admission { answer, mentioned })

@@ -44,7 +44,7 @@ pub(super) struct Admission {
 
 /// Whether the user may write at all; decided again at the head.
 pub(super) async fn authorize(app: &Arc<App>, write: &Write, deadline: Instant) -> Result<Admission> {
-    let answer = app.authorizer.answer(write.conversation_id, &write.user, Need::FRESH, Some(deadline)).await?;
+    let answer = app.authorizer.answer(write.conversation_id, &write.user, Need::WRITE, Some(deadline)).await?;
     admit(&answer)?;
     let mentioned = mentioned(app, write.conversation_id, write.intent.mentions(), Some(deadline)).await?;
     Ok(Admission { answer, mentioned })

@@ -2,8 +2,8 @@
 //!
 //! Map: `connection` opens and sets up; `migrations` brings the schema up to date; `writer` is the one thread that writes,
 //! and commits what has queued up across conversations at once; `append` and `position` are what it does in a transaction;
-//! `checkpoint` gets erased texts off the disk; `readers` is the pool of read connections, `log`, `messages`, `reaction` and
-//! `overview` what is asked of it; `change` is what entries do to messages; `row` turns rows into records.
+//! `checkpoint` gets erased texts off the disk; `readers` are the threads that read, `log`, `messages`, `reaction` and
+//! `overview` what is asked of them, `pages` what they keep; `change` is what entries do to messages; `row` turns rows into records.
 //!
 //! Invariants
 //! - Only the writer's connection writes.
@@ -18,6 +18,7 @@ mod log;
 mod messages;
 mod migrations;
 mod overview;
+mod pages;
 mod position;
 mod reaction;
 mod readers;
@@ -34,7 +35,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use viberchat_kit::id::{ConversationId, UserId};
 
-use self::readers::Readers;
+use self::readers::{Readers, Reading};
 use self::writer::Writer;
 use super::{
     Append, Appended, LogSlice, MessageRange, MessageSlice, Overview, PositionSet, PositionSlice, ReactionKey,
@@ -48,7 +49,7 @@ use crate::metrics::StoreMetrics;
 /// How the store is set up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SqliteOptions {
-    /// Read connections.
+    /// Threads that read, each with a connection.
     pub(crate) readers: usize,
     /// Writes that may wait for the writer.
     pub(crate) queue: usize,
@@ -76,8 +77,8 @@ pub(crate) enum OpenError {
         /// The last one that is known here.
         known: usize,
     },
-    /// No thread for the writer.
-    #[error("cannot start the writer's thread")]
+    /// No thread for the writer or a reader.
+    #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
 }
 
@@ -100,7 +101,7 @@ impl SqliteStore {
         connection::loosen_for_mutants(&writing).map_err(failed)?;
         // A crash may have come between an erasure and its checkpoint.
         checkpoint::truncate(&writing).map_err(failed)?;
-        let readers = Readers::open(path, options.readers).map_err(failed)?;
+        let readers = Readers::open(path, options.readers, &metrics)?;
         let writer = Writer::start(writing, options.queue, metrics)?;
         Ok(Self { writer, readers })
     }
@@ -115,7 +116,9 @@ impl Store for SqliteStore {
         &self,
         conversation_id: ConversationId,
         ids: Vec<WriteId>,
+        _after_seq: u64,
     ) -> BoxFuture<'_, Result<(Head, Vec<Option<Found>>)>> {
+        // The index finds an id as fast in the whole log.
         self.readers.read(move |connection| log::find_ids(connection, conversation_id, &ids)).boxed()
     }
 
@@ -129,7 +132,8 @@ impl Store for SqliteStore {
         after_seq: u64,
         limit: ReadLimit,
     ) -> BoxFuture<'_, Result<LogSlice>> {
-        self.readers.read(move |connection| log::after(connection, conversation_id, after_seq, limit)).boxed()
+        let page = move |reading: &mut Reading<'_>| pages::of_log(reading, conversation_id, after_seq, limit);
+        self.readers.read_page(conversation_id, page).boxed()
     }
 
     fn tail(&self, conversation_id: ConversationId, entries: usize) -> BoxFuture<'_, Result<LogSlice>> {
@@ -143,7 +147,8 @@ impl Store for SqliteStore {
         range: MessageRange,
         limit: ReadLimit,
     ) -> BoxFuture<'_, Result<MessageSlice>> {
-        self.readers.read(move |connection| messages::page(connection, conversation_id, &viewer, range, limit)).boxed()
+        let page = move |reading: &mut Reading<'_>| pages::of_messages(reading, conversation_id, &viewer, range, limit);
+        self.readers.read_page(conversation_id, page).boxed()
     }
 
     fn messages_at(
@@ -220,6 +225,10 @@ impl Store for SqliteStore {
 
     fn written_elsewhere(&self) -> BoxFuture<'_, Result<bool>> {
         self.writer.maintain().boxed()
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<()>> {
+        self.readers.read(|connection| connection.query_row("SELECT 1", [], |_| Ok(()))).boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

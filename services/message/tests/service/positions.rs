@@ -1,9 +1,11 @@
+use std::sync::atomic::Ordering;
+
 use proptest::prelude::*;
 use tonic::{Response, Status};
 use viberchat_kit::error::Reason;
 use viberchat_kit::id::ConversationId;
 use viberchat_proto::message::v1::{
-    BatchGetHeadsRequest, ListPositionsRequest, MarkReadRequest, MarkReadResponse, Position,
+    BatchGetHeadsRequest, ListPositionsRequest, MarkDeliveredRequest, MarkReadRequest, MarkReadResponse, Position,
 };
 use viberchat_proto::types::v1::Role;
 
@@ -99,6 +101,33 @@ async fn only_members_have_a_position() {
     let version = world.members.add(id, "bob", Role::Member);
     let joined = system(&mut client, id, version, "alice", added("bob")).await.unwrap().seq;
     assert_eq!(listed(&mut client).await, [("alice".to_owned(), 1), ("bob".to_owned(), joined)]);
+}
+
+#[tokio::test]
+async fn a_mark_that_was_authorized_before_the_removal_and_comes_after_it_finds_no_conversation() {
+    let world = World::new();
+    let (node, other) = (world.node().await, world.node().await);
+    let (mut client, mut late) = (node.client(), other.client());
+    let id = create_group(&world, &mut client, &[("alice", Role::Owner), ("bob", Role::Member)]).await;
+    sent(&mut client, "alice", id, "m1", "text").await;
+    mark(&mut late, "bob", id, 1).await.unwrap();
+    let version = world.members.remove(id, "bob");
+    system(&mut client, id, version, "alice", removed("bob")).await.unwrap();
+    // The other instance has only the answer from before to go by, and lets him in: the store knows better.
+    world.members.unavailable.store(true, Ordering::SeqCst);
+    assert_refused(mark(&mut late, "bob", id, 2).await, Reason::ConversationNotFound);
+    let delivered = MarkDeliveredRequest { conversation_id: id.to_string(), seq: 2 };
+    assert_refused(late.mark_delivered(by("bob", delivered)).await, Reason::ConversationNotFound);
+    // By that answer no head is given either; nor is it said that there is none, before it is known.
+    let asked = BatchGetHeadsRequest { conversation_ids: vec![id.to_string()] };
+    assert_refused(late.batch_get_heads(by("bob", asked)).await, Reason::StoreUnavailable);
+    world.members.unavailable.store(false, Ordering::SeqCst);
+    assert!(heads(&mut late, "bob", &[id]).await.is_empty());
+    assert_eq!(heads(&mut late, "alice", &[id]).await.len(), 1);
+    // Nothing of the late mark is left.
+    let request = ListPositionsRequest { conversation_id: id.to_string(), ..Default::default() };
+    let listed = late.list_positions(by("alice", request)).await.unwrap().into_inner().positions;
+    assert_eq!(listed.into_iter().map(|position| position.user_id).collect::<Vec<_>>(), ["alice"]);
 }
 
 #[derive(Clone, Debug)]

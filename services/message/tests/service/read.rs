@@ -1,3 +1,6 @@
+use std::sync::atomic::Ordering;
+
+use futures::future::join_all;
 use viberchat_kit::error::Reason;
 use viberchat_kit::id::ConversationId;
 use viberchat_proto::message::v1::list_messages_request::Anchor;
@@ -107,7 +110,8 @@ async fn the_log_is_read_in_bounded_pages() {
     for n in 0..60 {
         sent(&mut client, "alice", id, &format!("m{n}"), &text).await;
     }
-    let read = |limit| by("alice", ReadLogRequest { conversation_id: id.to_string(), after_seq: 5, limit });
+    let read =
+        |limit| by("alice", ReadLogRequest { conversation_id: id.to_string(), after_seq: 5, limit, bytes_max: 0 });
     let page = client.read_log(read(3)).await.unwrap().into_inner();
     assert_eq!(page.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [6, 7, 8]);
     assert_eq!(page.head_seq, 60);
@@ -138,4 +142,35 @@ async fn heads_of_many_conversations_come_at_once_and_only_ones_own() {
 
     let many = BatchGetHeadsRequest { conversation_ids: vec![direct.to_string(); 201] };
     assert_refused(client.batch_get_heads(by("alice", many)).await, Reason::InvalidArgument);
+}
+
+#[tokio::test]
+async fn many_readers_of_one_page_are_asked_about_together_and_see_each_their_own() {
+    let world = World::new();
+    let node = world.node().await;
+    let names: Vec<_> = (0..300).map(|n| format!("user-{n}")).collect();
+    let members: Vec<_> =
+        names.iter().map(|name| (name.as_str(), Role::Member)).chain([("alice", Role::Owner)]).collect();
+    let mut client = node.client();
+    let id = create_group(&world, &mut client, &members).await;
+    sent(&mut client, "alice", id, "of alice", "text").await;
+    let before = world.members.questions.load(Ordering::SeqCst);
+
+    let read = async |user: &str| {
+        let request = ListMessagesRequest { conversation_id: id.to_string(), ..ListMessagesRequest::default() };
+        node.client().list_messages(by(user, request)).await.map(tonic::Response::into_inner)
+    };
+    let reading = names.iter().map(|name| read(name)).collect::<Vec<_>>();
+    let (pages, stranger, of_alice) = futures::join!(join_all(reading), read("mallory"), read("alice"));
+
+    assert_eq!(of_alice.unwrap().messages[0].client_message_id, "of alice");
+    for page in pages {
+        let page = page.unwrap();
+        assert_eq!((page.messages.len(), page.messages[0].text.as_str()), (1, "text"));
+        assert_eq!(page.messages[0].client_message_id, "", "whose it is not");
+    }
+    assert_refused(stranger, Reason::ConversationNotFound);
+    // A few while nothing waits yet, then 200 at once; a refusal is asked for again.
+    let questions = world.members.questions.load(Ordering::SeqCst) - before;
+    assert!((2..=12).contains(&questions), "{questions} questions about 302 users");
 }

@@ -1,9 +1,9 @@
-//! A message service over a real SQLite file, with a conversation service of the tests behind it.
+//! A message service over a real store, with a conversation service of the tests behind it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::stream::BoxStream;
@@ -11,15 +11,17 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 use tower::Layer as _;
+use viberchat_engines::Server;
 use viberchat_kit::auth::{Access, AuthLayer, MethodRule, MethodTable, Scope, ServiceIdentity};
+use viberchat_kit::bus::Bus;
 use viberchat_kit::clock::SystemClock;
 use viberchat_kit::error::{Error, Reason};
-use viberchat_kit::id::{ConversationId, SystemEntropy, UserId};
+use viberchat_kit::id::{ConversationId, Entropy as _, SystemEntropy, UserId};
 use viberchat_kit::keys::Keys;
 use viberchat_kit::lifecycle::Lifecycle;
 use viberchat_kit::rpc::{Channel, on_behalf_of};
 use viberchat_kit::telemetry::Metrics;
-use viberchat_message::{Config, Deps, METHODS, Service, build};
+use viberchat_message::{CassandraConfig, Config, Deps, METHODS, Service, StoreEngine, build};
 use viberchat_proto::conversation::v1 as conversation;
 use viberchat_proto::conversation::v1::conversation_service_server::{ConversationService, ConversationServiceServer};
 use viberchat_proto::message::v1::message_service_client::MessageServiceClient;
@@ -270,6 +272,30 @@ static CONVERSATION_METHODS: &[MethodRule] = &[
     MethodRule::unary("/viberchat.conversation.v1.ConversationService/RecordActivity", Access::service(Scope::Relay)),
 ];
 
+/// The keyspace that the tests of this process share, if they are those on Cassandra. Without a Cassandra, which is said, the
+/// store is a file.
+pub(crate) fn cassandra() -> Option<&'static CassandraConfig> {
+    static KEYSPACE: OnceLock<Option<CassandraConfig>> = OnceLock::new();
+    if env!("CARGO_CRATE_NAME") != "service_on_cassandra" {
+        return None;
+    }
+    let keyspace = KEYSPACE.get_or_init(|| {
+        let address = Server::Cassandra.address()?;
+        let mut random = [0; 8];
+        SystemEntropy.fill(&mut random);
+        Some(CassandraConfig {
+            contact_points: vec![address],
+            namespace: format!("test_{:016x}", u64::from_be_bytes(random)),
+            replication_factor: 1,
+            connect_timeout_ms: 60_000,
+            request_timeout_ms: 30_000,
+            append_timeout_ms: 30_000,
+            ..CassandraConfig::default()
+        })
+    });
+    keyspace.as_ref()
+}
+
 /// One message service. Several may share a folder.
 pub(crate) struct Node {
     pub(crate) service: Service,
@@ -303,6 +329,16 @@ impl World {
     }
 
     pub(crate) async fn node_with(&self, change: impl FnOnce(&mut Config)) -> Node {
+        self.start(change, None).await
+    }
+
+    /// One that others hear by the bus at this address.
+    pub(crate) async fn node_on_bus(&self, url: &str, namespace: &str) -> Node {
+        let bus = viberchat_kit::bus::Config { url: url.into(), namespace: namespace.into(), ..Default::default() };
+        self.start(|_| {}, Some(bus)).await
+    }
+
+    async fn start(&self, change: impl FnOnce(&mut Config), bus: Option<viberchat_kit::bus::Config>) -> Node {
         let lifecycle = Lifecycle::new();
         let table = Arc::new(MethodTable::new(&[CONVERSATION_METHODS]));
         let server = ConversationServiceServer::new(ConversationServer(self.members.clone()));
@@ -312,8 +348,18 @@ impl World {
             ServiceIdentity::new("message", &[Scope::Authorize, Scope::Relay]),
         );
         let mut config = Config { data_file: self.data_file(), ..Config::default() };
+        if let Some(cassandra) = cassandra() {
+            config.store = StoreEngine::Cassandra;
+            config.cassandra = cassandra.clone();
+            // What takes longer here is no silence.
+            config.heartbeat_interval_ms = 600_000;
+        }
         change(&mut config);
         let metrics = Metrics::new();
+        let bus = match bus {
+            Some(bus) => Some(Bus::connect(&bus, lifecycle.handle(), &metrics).await.unwrap()),
+            None => None,
+        };
         let deps = Deps {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
@@ -321,6 +367,7 @@ impl World {
             lifecycle: lifecycle.handle(),
             metrics: metrics.clone(),
             conversation,
+            bus,
         };
         Node { service: build(config, deps).await.unwrap(), metrics, lifecycle }
     }
@@ -486,7 +533,7 @@ pub(crate) async fn log(client: &mut Client, user: &str, id: ConversationId) -> 
     let mut entries: Vec<proto::LogEntry> = Vec::new();
     loop {
         let after_seq = entries.last().map_or(0, end_of);
-        let request = proto::ReadLogRequest { conversation_id: id.to_string(), after_seq, limit: 200 };
+        let request = proto::ReadLogRequest { conversation_id: id.to_string(), after_seq, limit: 200, bytes_max: 0 };
         let page = client.read_log(by(user, request)).await.unwrap().into_inner();
         for entry in page.entries {
             assert_eq!(entry.seq, entries.last().map_or(0, end_of) + 1, "the log has no gap");

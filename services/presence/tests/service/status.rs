@@ -1,4 +1,5 @@
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use viberchat_kit::error::Reason;
 use viberchat_proto::presence::v1::{self as proto, Status};
@@ -214,4 +215,17 @@ async fn an_answer_serves_for_its_time_and_a_refusal_not_at_all() {
     eventually(async || status_of(&mut client, "bob", "ann").await == Status::Unspecified).await;
     world.members.add(id, "ann");
     assert_eq!(status_of(&mut client, "bob", "ann").await, Status::Offline);
+}
+
+#[tokio::test]
+async fn who_shares_no_conversation_any_more_is_shown_nothing_after_a_second() {
+    let world = World::new();
+    let id = world.members.conversation(1, &["ann", "bob"]);
+    let node = world.node_with(|config| config.start_grace_ms = 1).await;
+    let mut client = node.client();
+    see(&mut client, "bob", "ann").await;
+    world.members.remove(id, "ann");
+    let removed_at = Instant::now();
+    eventually(async || status_of(&mut client, "bob", "ann").await == Status::Unspecified).await;
+    assert!(removed_at.elapsed() < Duration::from_secs(5), "{:?}", removed_at.elapsed());
 }

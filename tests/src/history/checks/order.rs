@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use viberchat_kit::error::Reason;
+
 use super::{Check, Found};
 use crate::history::{
-    record::{Action, Answer, Body, Found as ReadFound, History, Nanos},
+    record::{Action, Answer, Body, Call, Found as ReadFound, History, Nanos},
     truth::{Log, Truth, is_same},
 };
 
@@ -161,6 +163,15 @@ struct Failed<'a> {
     request_id: &'a str,
 }
 
+/// Whether a send was refused for what is not a failure of the pipeline: a block, say. What came behind it may have arrived
+/// after the refusal was told, and after the block had ended.
+fn ends_nothing(reason: &str, failed: Option<&Vec<Failed<'_>>>, call: &Call) -> bool {
+    if reason == Reason::PredecessorFailed.as_str() {
+        return !failed.into_iter().flatten().any(|before| before.ended > call.begun);
+    }
+    Reason::parse(reason).is_some_and(|reason| !reason.retryable())
+}
+
 /// Sends of one session in one conversation stand in the order in which they were sent, each by its first attempt.
 fn pipelines_keep_their_order(history: &History, truth: &Truth<'_>, found: &mut Found<'_>) {
     let mut last: BTreeMap<(usize, &str), u64> = BTreeMap::new();
@@ -184,6 +195,7 @@ fn pipelines_keep_their_order(history: &History, truth: &Truth<'_>, found: &mut 
                     }
                 }
             }
+            Answer::NotAttempted(reason) if ends_nothing(reason, failed.get(&pipeline), call) => {}
             Answer::NotAttempted(_) | Answer::Unknown(_) => {
                 let ended = call.ended.unwrap_or(Nanos::MAX);
                 // Stored after all, though nobody was told: the log knows.

@@ -194,6 +194,20 @@ fn c6_a_send_that_overtakes_a_failed_one() {
 }
 
 #[test]
+fn c6_what_came_behind_a_block_may_be_stored_once_it_has_ended() {
+    let mut history = good();
+    for (reason, place) in [("BLOCKED", 9), ("PREDECESSOR_FAILED", 10)] {
+        let mut refused = history.calls[place].clone();
+        refused.request_id = reason.to_lowercase();
+        refused.action = Action::send(reason);
+        refused.answer = Answer::NotAttempted(reason.into());
+        refused.begun -= 1;
+        history.calls.insert(place, refused);
+    }
+    assert_eq!(check(&history).broken(), BTreeSet::new());
+}
+
+#[test]
 fn c7_a_stream_with_a_gap() {
     breaks(Check::C7, |history| {
         history.sessions[0].pushes.remove(6);

@@ -23,6 +23,8 @@ fn member(number: usize, role: Role, from_version: u64) -> Member {
 /// A group in memory that does what is decided.
 struct Group {
     members: Vec<Member>,
+    /// Those who are deactivated.
+    gone: BTreeSet<UserId>,
     version: u64,
 }
 
@@ -30,15 +32,32 @@ impl Group {
     /// User 0 owns, the others are as given, in the order of joining.
     fn of(roles: &[Role]) -> Self {
         let members = roles.iter().enumerate().map(|(n, role)| member(n, *role, n as u64 + 1)).collect();
-        Self { members, version: roles.len() as u64 }
+        Self { members, gone: BTreeSet::new(), version: roles.len() as u64 }
     }
 
     fn find(&self, user: &UserId) -> Option<&Member> {
         self.members.iter().find(|member| &member.user == user)
     }
 
+    fn active(&self) -> Vec<Member> {
+        self.members.iter().filter(|member| !self.gone.contains(&member.user)).cloned().collect()
+    }
+
+    /// The active ones.
     fn owners(&self) -> usize {
-        self.members.iter().filter(|member| member.role == Owner).count()
+        self.active().iter().filter(|member| member.role == Owner).count()
+    }
+
+    /// A user is deactivated, or active again if they were.
+    fn toggle(&mut self, user: &UserId) {
+        if !self.gone.remove(user) {
+            self.gone.insert(user.clone());
+        }
+        if self.owners() == 0
+            && let Some(effects) = decide_inheritance(&self.active())
+        {
+            self.apply(&effects);
+        }
     }
 
     fn state(&self, actor: &Member, change: &GroupChange) -> GroupState {
@@ -53,7 +72,7 @@ impl Group {
             owner_count,
             subjects: change.subjects().into_iter().map(|user| (user.clone(), subject(user))).collect(),
             heirs: if must_inherit {
-                self.members.iter().filter(|m| m.user != actor.user).cloned().collect()
+                self.active().into_iter().filter(|m| m.user != actor.user).collect()
             } else {
                 Vec::new()
             },
@@ -158,6 +177,36 @@ fn the_oldest_admin_inherits_then_the_oldest_member() {
 }
 
 #[test]
+fn who_is_deactivated_does_not_inherit_and_leaves_the_group_to_somebody_who_is_active() {
+    let owners = |group: &Group| -> Vec<_> {
+        group.members.iter().filter(|member| member.role == Owner).map(|member| member.user.clone()).collect()
+    };
+    // The admin is away: the oldest active member it is.
+    let mut group = Group::of(&[Owner, Plain, Admin, Plain]);
+    group.toggle(&user(2));
+    let left = effects(group.decide(0, &GroupChange::Leave));
+    assert_eq!(left.roles, [(user(1), Owner)]);
+    // Whoever is deactivated keeps the role, and is an owner again when they come back.
+    group.toggle(&user(0));
+    assert_eq!(owners(&group), [user(0), user(1)]);
+    group.toggle(&user(0));
+    assert_eq!(owners(&group), [user(0), user(1)]);
+    // An owner who is away may be made a member by the only one who is not.
+    group.toggle(&user(0));
+    effects(group.decide(1, &GroupChange::SetRole { user: user(0), role: Plain }));
+    let oneself = group.decide(1, &GroupChange::SetRole { user: user(1), role: Plain });
+    assert_eq!(oneself, Err(Refusal::LastOwner));
+    // Nobody is left who could inherit: the first to come back does.
+    for away in [1, 3] {
+        group.toggle(&user(away));
+    }
+    assert_eq!((group.owners(), group.active().len()), (0, 0));
+    group.toggle(&user(2));
+    assert_eq!((group.owners(), group.active().len()), (1, 1));
+    assert!(owners(&group).contains(&user(2)));
+}
+
+#[test]
 fn the_last_owner_stays_one() {
     let demote = |target| GroupChange::SetRole { user: user(target), role: Plain };
     assert_eq!(Group::of(&[Owner, Admin]).decide(0, &demote(0)), Err(Refusal::LastOwner));
@@ -244,11 +293,19 @@ fn any_change() -> impl Strategy<Value = GroupChange> {
 proptest! {
     /// Whatever members do, in whatever order.
     #[test]
-    fn a_group_with_members_has_an_owner_and_nobody_acts_above_their_role(
-        changes in prop::collection::vec((0..6_usize, any_change()), 1..60)
+    fn a_group_with_active_members_has_an_active_owner_and_nobody_acts_above_their_role(
+        changes in prop::collection::vec((0..6_usize, prop::option::weighted(0.8, any_change())), 1..60)
     ) {
         let mut group = Group::of(&[Owner, Plain, Admin]);
         for (actor, change) in changes {
+            let Some(change) = change else {
+                group.toggle(&user(actor));
+                prop_assert!(group.active().is_empty() || group.owners() >= 1, "no owner after {:?}", group.gone);
+                continue;
+            };
+            if group.gone.contains(&user(actor)) {
+                continue;
+            }
             let before: BTreeMap<_, _> = group.members.iter().map(|m| (m.user.clone(), m.role)).collect();
             let Ok(Decision::Apply(effects)) = group.decide(actor, &change) else { continue };
             let actor_role = before[&user(actor)];
@@ -266,7 +323,7 @@ proptest! {
                 prop_assert_eq!(actor_role, Owner);
             }
             group.apply(&effects);
-            prop_assert!(group.members.is_empty() || group.owners() >= 1, "no owner after {:?}", change);
+            prop_assert!(group.active().is_empty() || group.owners() >= 1, "no owner after {:?}", change);
             prop_assert!(group.members.len() <= LIMITS.group_members_max as usize);
         }
     }

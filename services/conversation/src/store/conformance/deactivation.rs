@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{Activity, DirectPair, Kind, Profile, Role};
+use crate::domain::{Activity, DirectPair, Kind, Profile, Role, SystemEntry};
 use crate::store::{Audience, ChangeId, StoredChangeKind};
 
 fn named(id: &str) -> Profile {
@@ -7,11 +7,11 @@ fn named(id: &str) -> Profile {
 }
 
 async fn upsert<S: ConversationStore>(store: &S, ids: &[&str]) {
-    store.upsert_users(&ids.iter().map(|id| named(id)).collect::<Vec<_>>(), NOW).await.unwrap();
+    store.upsert_users(&ids.iter().map(|id| named(id)).collect::<Vec<_>>(), NOW, encode_entry).await.unwrap();
 }
 
 async fn deactivate<S: ConversationStore>(store: &S, id: &str) -> bool {
-    store.deactivate_user(&user(id), &LIMITS, NOW).await.expect("an open directory knows everybody")
+    store.deactivate_user(&user(id), &LIMITS, NOW, encode_entry).await.expect("an open directory knows everybody")
 }
 
 pub(crate) async fn who_is_deactivated_has_no_role_and_is_not_found<E: Engine>(engine: &E) {
@@ -85,11 +85,76 @@ pub(crate) async fn a_deactivation_takes_the_memberships_from_those_who_watch<E:
     assert_eq!(store.newest_change().await.unwrap(), before);
 }
 
+async fn roles<S: ConversationStore>(store: &S, id: ConversationId) -> Vec<(String, Role)> {
+    let members = store.members(id, None, 10).await.unwrap();
+    members.into_iter().map(|member| (member.user.to_string(), member.role)).collect()
+}
+
+fn named_roles<const N: usize>(of: [(&str, Role); N]) -> Vec<(String, Role)> {
+    of.map(|(user, role)| (user.to_owned(), role)).into()
+}
+
+fn now_owner(id: &str) -> Vec<u8> {
+    encode_entry(&SystemEntry::RoleChanged { user: user(id), role: Role::Owner })
+}
+
+pub(crate) async fn a_group_of_deactivated_owners_is_inherited<E: Engine>(engine: &E) {
+    let store = engine.store();
+    let id = group(store, "alice", &["bob", "carol", "dave"]).await;
+    let others = group(store, "dave", &["alice"]).await;
+    let admin = GroupChange::SetRole { user: user("carol"), role: Role::Admin };
+    change(store, id, "alice", admin).await.unwrap();
+    // A plain member and an admin who are away leave nothing to inherit.
+    deactivate(store, "dave").await;
+    deactivate(store, "carol").await;
+    assert_eq!(roles(store, others).await, named_roles([("alice", Role::Owner), ("dave", Role::Owner)]));
+    let before = store.newest_change().await.unwrap();
+    deactivate(store, "alice").await;
+    // The oldest admin is away: the oldest active member inherits. Whoever is away keeps their role.
+    let expected = [("alice", Role::Owner), ("bob", Role::Owner), ("carol", Role::Admin), ("dave", Role::Member)];
+    assert_eq!(roles(&engine.second().await, id).await, named_roles(expected));
+    let outbox = store.outbox(id, 10).await.unwrap();
+    let last = outbox.last().expect("an entry");
+    assert_eq!((last.version, last.actor.as_str(), &last.entry), (3, "alice", &now_owner("bob")));
+    let found = store.authorize(&[(id, user("bob"))]).await.unwrap().remove(0).unwrap();
+    assert_eq!((found.role, found.version), (Some(Role::Owner), 3));
+    let heard = store.changes_after(before, 10).await.unwrap().unwrap();
+    let changed = heard.iter().find(|change| change.kind == StoredChangeKind::Changed).expect("members hear of it");
+    assert_eq!((changed.conversation, changed.version), (id, 3));
+    // Again, and back again, it is nothing new.
+    deactivate(store, "alice").await;
+    upsert(store, &["alice", "carol"]).await;
+    assert_eq!(roles(store, id).await, named_roles(expected));
+    assert_eq!(store.outbox(id, 10).await.unwrap().len(), outbox.len());
+}
+
+pub(crate) async fn who_leaves_last_of_the_active_leaves_the_group_to_who_comes_back<E: Engine>(engine: &E) {
+    let store = engine.store();
+    let id = group(store, "alice", &["bob", "carol"]).await;
+    let admin = GroupChange::SetRole { user: user("carol"), role: Role::Admin };
+    change(store, id, "alice", admin).await.unwrap();
+    deactivate(store, "bob").await;
+    deactivate(store, "carol").await;
+    // Nobody could take a role away from the last one who is active.
+    let demote = GroupChange::SetRole { user: user("alice"), role: Role::Member };
+    assert_eq!(refusal(change(store, id, "alice", demote).await), Refusal::LastOwner);
+    change(store, id, "alice", GroupChange::Leave).await.unwrap();
+    assert_eq!(roles(store, id).await, named_roles([("bob", Role::Member), ("carol", Role::Admin)]));
+    upsert(store, &["bob"]).await;
+    assert_eq!(roles(store, id).await, named_roles([("bob", Role::Owner), ("carol", Role::Admin)]));
+    let outbox = store.outbox(id, 10).await.unwrap();
+    let last = outbox.last().expect("an entry");
+    assert_eq!((last.version, last.actor.as_str(), &last.entry), (4, "bob", &now_owner("bob")));
+    // Somebody looks after it: who comes back later is what they were.
+    upsert(store, &["carol"]).await;
+    assert_eq!(roles(store, id).await, named_roles([("bob", Role::Owner), ("carol", Role::Admin)]));
+}
+
 pub(crate) async fn a_strict_directory_takes_known_users_only<E: Engine>(engine: &E) {
     let store = engine.store();
     let strict = Limits { known_users_only: true, ..LIMITS };
     let nobody = |id: &str| Refusal::UserNotFound { user: user(id) };
-    assert_eq!(refusal(store.deactivate_user(&user("bob"), &strict, NOW).await), nobody("bob"));
+    assert_eq!(refusal(store.deactivate_user(&user("bob"), &strict, NOW, encode_entry).await), nobody("bob"));
     upsert(store, &["alice", "carol"]).await;
     let (alice, bob) = (user("alice"), user("bob"));
     let new_direct = async |peer: &UserId, limits: &Limits| {

@@ -118,8 +118,8 @@ pub(crate) async fn what_was_missed_leads_from_any_moment_to_now<E: Engine>(engi
             5 => drop(change(store, id, "bob", GroupChange::Leave).await),
             6 => drop(change(store, id, "alice", GroupChange::SetRole { user: bob.clone(), role: Role::Admin }).await),
             7 if pick(4) == 0 => drop(change(store, id, "alice", GroupChange::Delete).await),
-            8 if pick(3) == 0 => drop(store.deactivate_user(&bob, &LIMITS, NOW).await.unwrap()),
-            9 => store.upsert_users(&[crate::domain::Profile::bare(bob.clone())], NOW).await.unwrap(),
+            8 if pick(3) == 0 => drop(store.deactivate_user(&bob, &LIMITS, NOW, encode_entry).await.unwrap()),
+            9 => store.upsert_users(&[crate::domain::Profile::bare(bob.clone())], NOW, encode_entry).await.unwrap(),
             10 => drop(store.record_activity(&[(id, Activity { seq: 1, at: NOW })], NOW).await.unwrap()),
             _ => {
                 for entry in store.outbox(id, 1 + pick(3)).await.unwrap() {

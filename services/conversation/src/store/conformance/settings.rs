@@ -122,7 +122,7 @@ fn named(id: &str, display_name: &str) -> Profile {
 
 pub(crate) async fn the_list_by_name_is_folded_and_paged<E: Engine>(engine: &E) {
     let store = engine.store();
-    store.upsert_users(&[named("u1", "ÉMILE")], NOW).await.unwrap();
+    store.upsert_users(&[named("u1", "ÉMILE")], NOW, encode_entry).await.unwrap();
     let create = async |name: &str| {
         let group = NewGroup { name: name.to_owned(), ..new_group("alice", &[]) };
         store.create_group(&group, &request("alice"), &LIMITS, NOW, encode).await.unwrap();
@@ -160,7 +160,7 @@ pub(crate) async fn the_list_by_name_is_folded_and_paged<E: Engine>(engine: &E) 
     let met: Vec<_> = met.iter().map(|position| (position.name_key.as_str(), position.conversation)).collect();
     assert_eq!(met, expected);
     // A new name of the peer shows at once.
-    store.upsert_users(&[named("u1", "Zoë")], NOW).await.unwrap();
+    store.upsert_users(&[named("u1", "Zoë")], NOW, encode_entry).await.unwrap();
     let page = ListPage { limit: 100, kind: Some(crate::domain::Kind::Direct), ..ListPage::default() };
     let keys =
         store.list_by_name(&user("alice"), &page).await.unwrap().into_iter().map(|(_, position)| position.name_key);

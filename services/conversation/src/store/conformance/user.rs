@@ -19,14 +19,14 @@ async fn found<S: ConversationStore>(store: &S, prefix: &str) -> Vec<String> {
 
 pub(crate) async fn profiles_are_stored_whole_and_the_last_wins<E: Engine>(engine: &E) {
     let store = engine.store();
-    store.upsert_users(&[profile("1", "ann", "Ann"), profile("2", "", "")], NOW).await.unwrap();
+    store.upsert_users(&[profile("1", "ann", "Ann"), profile("2", "", "")], NOW, encode_entry).await.unwrap();
     let newer = Profile { avatar_url: String::new(), ..profile("1", "anna", "Anna") };
-    store.upsert_users(std::slice::from_ref(&newer), NOW).await.unwrap();
+    store.upsert_users(std::slice::from_ref(&newer), NOW, encode_entry).await.unwrap();
     let mut users = store.users(&[user("1"), user("2"), user("3")]).await.unwrap();
     users.sort_by(|one, two| one.user.cmp(&two.user));
     assert_eq!(users, [newer, profile("2", "", "")]);
     // By the old name nobody is found.
-    store.upsert_users(&[profile("1", "bea", "Bea")], NOW).await.unwrap();
+    store.upsert_users(&[profile("1", "bea", "Bea")], NOW, encode_entry).await.unwrap();
     assert_eq!(found(store, "ann").await, Vec::<String>::new());
     assert_eq!(found(store, "bea").await, ["1"]);
 }
@@ -39,7 +39,7 @@ pub(crate) async fn users_are_found_by_the_beginning_of_a_word<E: Engine>(engine
         profile("3", "x", "Anna Smit%"),
         profile("4", "carl", "Carl 日本"),
     ];
-    store.upsert_users(&profiles, NOW).await.unwrap();
+    store.upsert_users(&profiles, NOW, encode_entry).await.unwrap();
     // Sorted by the name that is shown.
     assert_eq!(found(store, "smit").await, ["3", "1", "2"]);
     assert_eq!(found(store, "smith").await, ["1", "2"]);
@@ -61,7 +61,7 @@ pub(crate) async fn pages_of_a_search_hold_everybody_once<E: Engine>(engine: &E)
     // Some share a name; all have two words that match.
     let profiles: Vec<_> =
         (0..23).map(|n| profile(&format!("user-{n:02}"), "anton", &format!("Ann {}", n / 5))).collect();
-    store.upsert_users(&profiles, NOW).await.unwrap();
+    store.upsert_users(&profiles, NOW, encode_entry).await.unwrap();
     let expected: Vec<_> = (0..23).map(|n| format!("user-{n:02}")).collect();
     for prefix in ["an", "anton"] {
         let (mut met, mut after): (Vec<String>, Option<(String, UserId)>) = (Vec::new(), None);

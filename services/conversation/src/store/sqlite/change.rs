@@ -7,6 +7,7 @@ use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, UserId};
 
 use super::group::{Kept, candidates, insert_members, keep, owner_count};
+use super::inherit::active_members;
 use super::rows::{
     bytes, count, history_number, json, kind, member, member_columns, number, role_number, signed, time,
 };
@@ -99,7 +100,7 @@ async fn others(
     conversation: ConversationId,
     but: &UserId,
 ) -> Result<Vec<Member>, StoreError> {
-    let members = read::members(connection, conversation, None, usize::MAX).await?;
+    let members = active_members(connection, conversation).await?;
     Ok(members.into_iter().filter(|member| &member.user != but).collect())
 }
 

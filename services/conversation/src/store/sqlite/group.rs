@@ -59,21 +59,32 @@ pub(super) async fn keep(
 ) -> Result<Executed, StoreError> {
     let mut entry = None;
     if let Some(body) = &encoded.entry {
-        sqlx::query(
-            "INSERT INTO outbox (conversation_id, version, actor_user_id, entry, created_at_ms) \
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-        )
-        .bind(bytes(&kept.conversation))
-        .bind(signed(kept.version))
-        .bind(asked.caller.as_str())
-        .bind(body)
-        .bind(kept.now.millis())
-        .execute(&mut *connection)
-        .await?;
+        insert_outbox(connection, kept, &asked.caller, body).await?;
         entry = Some(EntryRef { conversation: kept.conversation, version: kept.version, seq: None });
     }
     request::insert(connection, asked, &encoded.response, entry.as_ref()).await?;
     Ok(Executed { response: encoded.response, entry, replayed: false })
+}
+
+/// Keeps the entry for the relay.
+pub(super) async fn insert_outbox(
+    connection: &mut SqliteConnection,
+    kept: &Kept,
+    actor: &UserId,
+    body: &[u8],
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO outbox (conversation_id, version, actor_user_id, entry, created_at_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )
+    .bind(bytes(&kept.conversation))
+    .bind(signed(kept.version))
+    .bind(actor.as_str())
+    .bind(body)
+    .bind(kept.now.millis())
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// What the rules have to know of those who get a conversation more.
@@ -160,15 +171,18 @@ pub(super) async fn insert_members(
     Ok(())
 }
 
-/// How many owners a group has.
+/// How many owners a group has who are not deactivated.
 pub(super) async fn owner_count(
     connection: &mut SqliteConnection,
     conversation: ConversationId,
 ) -> Result<u32, StoreError> {
-    let row = sqlx::query("SELECT count(*) AS owners FROM member WHERE conversation_id = ?1 AND role = 3")
-        .bind(bytes(&conversation))
-        .fetch_one(connection)
-        .await?;
+    let row = sqlx::query(
+        "SELECT count(*) AS owners FROM member m LEFT JOIN user_profile p ON p.user_id = m.user_id \
+         WHERE m.conversation_id = ?1 AND m.role = 3 AND p.deactivated_at_ms IS NULL",
+    )
+    .bind(bytes(&conversation))
+    .fetch_one(connection)
+    .await?;
     let owners: i64 = row.try_get("owners")?;
     Ok(u32::try_from(owners).unwrap_or(u32::MAX))
 }

@@ -162,6 +162,7 @@ async fn hot_reads_go_by_indexes() {
         sharing::BY_OWN_GROUPS,
         sharing::BY_OTHERS_GROUPS,
         read::MEMBERS,
+        inherit::OWNERLESS,
         read::VIEWS_OF_USER,
         read::VIEWS_OF_SERVICE,
         watch::MEMBERSHIPS,

@@ -5,12 +5,18 @@ use sqlx::{Row as _, SqliteConnection};
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::UserId;
 
+use super::inherit::inherit;
 use super::rows::{json, limit, user};
 use super::{SqliteStore, StoreError};
 use crate::domain::{Limits, Profile, SHORT_PREFIX_CHARS_MAX, Standing, check_standing, search_words, short_prefixes};
-use crate::store::ChangeError;
+use crate::store::{ChangeError, EncodeEntry};
 
-pub(super) async fn upsert(store: &SqliteStore, profiles: &[Profile], now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn upsert(
+    store: &SqliteStore,
+    profiles: &[Profile],
+    now: Timestamp,
+    encode: impl EncodeEntry,
+) -> Result<(), StoreError> {
     let mut write = store.begin().await?;
     for profile in profiles {
         let before = standing(write.connection(), &profile.user).await?;
@@ -33,6 +39,7 @@ pub(super) async fn upsert(store: &SqliteStore, profiles: &[Profile], now: Times
         index(write.connection(), profile, &sort_key).await?;
         if before == Standing::Deactivated {
             tell(write.connection(), &profile.user, Told::Added, now).await?;
+            inherit(write.connection(), &profile.user, now, &encode).await?;
         }
     }
     write.commit().await
@@ -43,6 +50,7 @@ pub(super) async fn deactivate(
     user: &UserId,
     limits: &Limits,
     now: Timestamp,
+    encode: impl EncodeEntry,
 ) -> Result<bool, ChangeError> {
     let mut write = store.begin().await?;
     let connection = write.connection();
@@ -66,6 +74,7 @@ pub(super) async fn deactivate(
         sqlx::query(statement).bind(user.as_str()).execute(&mut *connection).await?;
     }
     tell(connection, user, Told::Removed, now).await?;
+    inherit(connection, user, now, &encode).await?;
     write.commit().await?;
     Ok(true)
 }

@@ -223,6 +223,7 @@ impl Model {
 
     fn take(&mut self, count: usize) {
         for _ in 0..count {
+            self.session.frames_taken();
             let Some(frame) = self.session.pop_frame() else { break };
             self.said.push(decode(&frame));
         }
@@ -243,7 +244,7 @@ impl Model {
     fn answer(&mut self) {
         let Some(job) = self.job.take() else { return };
         let done = match job {
-            Job::Log { conversation, after_seq, limit } => JobDone::Log(self.read(conversation, after_seq, limit)),
+            Job::Log { conversation, after_seq, limit, .. } => JobDone::Log(self.read(conversation, after_seq, limit)),
             Job::Heads(ids) => JobDone::Heads(Ok(ids
                 .into_iter()
                 .filter_map(|id| {

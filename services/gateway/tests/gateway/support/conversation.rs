@@ -14,7 +14,7 @@ use viberchat_proto::conversation::v1::watch_memberships_response::Push;
 use viberchat_proto::conversation::v1::*;
 
 use super::message::until_first_ends;
-use super::world::{Watcher, World};
+use super::world::{State, Watcher, World};
 
 /// Methods that answer with nothing in it, and are noted.
 macro_rules! noted {
@@ -135,33 +135,52 @@ impl World {
             return;
         }
         match change {
-            Some(Change::AddUserId(user)) => {
-                let of_user =
-                    state.conversations.iter().filter(|(_, conversation)| conversation.members.contains(&user));
-                let memberships: Vec<_> = of_user.map(|(id, _)| state.membership(*id)).collect();
-                let Some(watcher) = state.watchers.get_mut(index) else { return };
-                // Two pages, so that both kinds are there.
-                let (first, last) = memberships.split_at(memberships.len() / 2);
-                for (page, is_last) in [(first, false), (last, true)] {
-                    let snapshot = MembershipSnapshot {
-                        correlation_id,
-                        user_id: user.clone(),
-                        memberships: page.to_vec(),
-                        last: is_last,
-                        ..MembershipSnapshot::default()
-                    };
-                    let push = Some(Push::Snapshot(snapshot));
-                    let _sent = watcher.sender.send(Ok(WatchMembershipsResponse { push }));
+            Some(Change::AddUserId(user)) => state.follow_from_snapshot(index, user, correlation_id),
+            Some(Change::Resume(WatchMembershipsResume { user_id, membership_version })) => {
+                if membership_version < state.changes_since {
+                    return state.follow_from_snapshot(index, user_id, correlation_id);
                 }
-                watcher.users.insert(user);
+                state.resumes.push(user_id.clone());
+                let missed = state.changes.iter().filter(|change| change.user_id == user_id);
+                let missed = missed.filter(|change| change.membership_version > membership_version).cloned();
+                let resumed = MembershipsResumed { correlation_id, user_id: user_id.clone() };
+                let Some(watcher) = state.watchers.get_mut(index) else { return };
+                for push in [Push::Resumed(resumed)].into_iter().chain(missed.map(Push::Change)) {
+                    let _sent = watcher.sender.send(Ok(WatchMembershipsResponse { push: Some(push) }));
+                }
+                watcher.users.insert(user_id);
             }
             Some(Change::RemoveUserId(user)) => {
                 if let Some(watcher) = state.watchers.get_mut(index) {
                     watcher.users.remove(&user);
                 }
             }
-            Some(Change::Resume(_)) | None => {}
+            None => {}
         }
+    }
+}
+
+impl State {
+    /// In two pages, so that both kinds are there.
+    fn follow_from_snapshot(&mut self, index: usize, user: String, correlation_id: u64) {
+        let of_user = self.conversations.iter().filter(|(_, conversation)| conversation.members.contains(&user));
+        let memberships: Vec<_> = of_user.map(|(id, _)| self.membership(*id)).collect();
+        let membership_version = self.membership_version();
+        self.snapshots.push(user.clone());
+        let Some(watcher) = self.watchers.get_mut(index) else { return };
+        let (first, last) = memberships.split_at(memberships.len() / 2);
+        for (page, is_last) in [(first, false), (last, true)] {
+            let snapshot = MembershipSnapshot {
+                correlation_id,
+                user_id: user.clone(),
+                memberships: page.to_vec(),
+                last: is_last,
+                membership_version,
+            };
+            let push = Some(Push::Snapshot(snapshot));
+            let _sent = watcher.sender.send(Ok(WatchMembershipsResponse { push }));
+        }
+        watcher.users.insert(user);
     }
 }
 

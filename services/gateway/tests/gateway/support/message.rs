@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use futures::{Stream, StreamExt as _};
+use prost::Message as _;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -97,8 +98,12 @@ impl MessageService for World {
         let reading = futures::stream::unfold((requests, world, weak), |(mut requests, world, weak)| async move {
             while let Some(Ok(request)) = requests.next().await {
                 let context = request.context.unwrap_or_default();
-                if world.0.lock().sends_hang {
-                    continue;
+                {
+                    let mut state = world.0.lock();
+                    if state.sends_hang {
+                        state.sends_unanswered += 1;
+                        continue;
+                    }
                 }
                 let result = match world.send(&context.on_behalf_of, &request.send.unwrap_or_default()) {
                     Ok(response) => Sent::Response(response),
@@ -162,6 +167,9 @@ impl MessageService for World {
         let request = request.into_inner();
         let mut state = self.0.lock();
         state.reads += 1;
+        // 0 is as much as there is.
+        let bytes_max = if request.bytes_max == 0 { u32::MAX } else { request.bytes_max };
+        state.read_bytes_max = state.read_bytes_max.max(bytes_max);
         if state.reads_fail > 0 {
             state.reads_fail -= 1;
             return Err(Error::new(Reason::StoreUnavailable, "not now").into());
@@ -171,6 +179,12 @@ impl MessageService for World {
         let id = ConversationId::parse(&request.conversation_id).expect("its log was found");
         let visible_from = state.conversations[&id].visible_from.get(&user).copied().unwrap_or(0);
         let entries = log.iter().skip(after).take(request.limit as usize);
+        let mut bytes = 0;
+        let entries = entries.take_while(|entry| {
+            let is_first = bytes == 0;
+            bytes += entry.encoded_len();
+            is_first || bytes <= bytes_max as usize
+        });
         let entries = entries.map(|entry| shown_to(entry, visible_from)).collect();
         Ok(Response::new(ReadLogResponse { entries, head_seq: log.len() as u64 }))
     }

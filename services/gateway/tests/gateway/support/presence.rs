@@ -158,7 +158,8 @@ impl World {
                 let unknown = unseen.into_iter().map(|user_id| Presence { user_id, ..Presence::default() });
                 let presences = seen.iter().map(|user| presence.presence(user)).chain(unknown).collect();
                 let Some(watching) = presence.watches.get_mut(index) else { return };
-                // Who may not be seen is not followed.
+                // Who may not be seen is not followed, or no more.
+                watching.pairs.retain(|(other, user)| other != &watcher || !presence.strangers.contains(user));
                 watching.pairs.extend(seen.into_iter().map(|user| (watcher.clone(), user)));
                 let snapshot = PresenceSnapshot { correlation_id: context.correlation_id, presences };
                 let _sent = watching.sender.send(Ok(WatchResponse { push: Some(Push::Snapshot(snapshot)) }));

@@ -12,12 +12,13 @@ use viberchat_kit::id::{ConversationId, MessageId, SystemEntropy};
 use viberchat_proto::conversation::v1::watch_memberships_response::Push as Membership;
 use viberchat_proto::conversation::v1::{
     AuthorizeMemberRequest, AuthorizeMemberResponse, Membership as Member, MembershipChange, MembershipChangeKind,
-    Span, WatchMembershipsResponse,
+    MembershipHeartbeat, Span, WatchMembershipsResponse,
 };
 use viberchat_proto::message::v1::entry_body::Body;
 use viberchat_proto::message::v1::subscribe_response::Push;
 use viberchat_proto::message::v1::{
-    EntryBody, Hidden, LogEntry, MembersAdded, Message, MessageSent, Position, ReactionAdded, SubscribeResponse,
+    EntryBody, Hidden, LogEntry, MemberRemoved, MembersAdded, Message, MessageSent, Position, ReactionAdded,
+    SubscribeResponse,
 };
 use viberchat_proto::types::v1::{ConversationKind, HistoryVisibility, Role};
 
@@ -34,12 +35,22 @@ pub(crate) struct State {
     pub(crate) senders: Vec<UnboundedSender<Result<viberchat_proto::message::v1::SendMessagesResponse, Status>>>,
     /// Sends are taken and never answered.
     pub(crate) sends_hang: bool,
+    pub(crate) sends_unanswered: usize,
     /// Calls of ReadLog that fail before one works.
     pub(crate) reads_fail: usize,
+    /// The most bytes that a call of ReadLog asked for.
+    pub(crate) read_bytes_max: u32,
     /// Calls of ReadLog so far.
     pub(crate) reads: usize,
     /// No snapshot is given.
     pub(crate) memberships_hang: bool,
+    /// Changes of memberships, heard or not: the number of the last is the version of all.
+    pub(crate) changes: Vec<MembershipChange>,
+    /// No resume goes on from an earlier version than this.
+    pub(crate) changes_since: u64,
+    /// Users who were given a snapshot, or whose resume went on.
+    pub(crate) snapshots: Vec<String>,
+    pub(crate) resumes: Vec<String>,
     /// Doors of the sends that came.
     pub(crate) doors: Vec<i32>,
     /// Calls that are only noted.
@@ -135,6 +146,9 @@ impl World {
         let seq = conversation.log.len() as u64 + 1;
         conversation.visible_from.insert(user.to_owned(), seq);
         state.append_body(id, "alice", Body::MembersAdded(MembersAdded::default()), "", heard);
+        if !heard {
+            state.note(id, user, MembershipChangeKind::Added);
+        }
     }
 
     /// What the streams did not hear before comes now.
@@ -160,7 +174,24 @@ impl World {
 
     /// Removes a member while nobody listens.
     pub(crate) fn remove_member_unheard(&self, id: ConversationId, user: &str) {
-        self.0.lock().conversations.get_mut(&id).expect("it is there").members.remove(user);
+        let mut state = self.0.lock();
+        state.conversations.get_mut(&id).expect("it is there").members.remove(user);
+        state.note(id, user, MembershipChangeKind::Removed);
+    }
+
+    /// The entry that says so, to those who stay.
+    pub(crate) fn append_removal(&self, id: ConversationId, actor: &str, user: &str) {
+        let removed = MemberRemoved { user_id: user.to_owned(), ..MemberRemoved::default() };
+        self.0.lock().append_body(id, actor, Body::MemberRemoved(removed), "", true);
+    }
+
+    /// The stream of memberships lives, and has said everything.
+    pub(crate) fn beat_memberships(&self) {
+        let state = self.0.lock();
+        let push = Some(Membership::Heartbeat(MembershipHeartbeat { membership_version: state.membership_version() }));
+        for watcher in &state.watchers {
+            let _sent = watcher.sender.send(Ok(WatchMembershipsResponse { push: push.clone() }));
+        }
     }
 
     pub(crate) fn change(&self, id: ConversationId, user: &str) {
@@ -259,13 +290,24 @@ impl State {
         }
     }
 
-    fn tell(&mut self, id: ConversationId, user: &str, kind: MembershipChangeKind) {
+    /// Versions count from 1.
+    pub(crate) fn membership_version(&self) -> u64 {
+        self.changes.len() as u64 + 1
+    }
+
+    fn note(&mut self, id: ConversationId, user: &str, kind: MembershipChangeKind) -> MembershipChange {
         let change = MembershipChange {
             user_id: user.to_owned(),
             kind: kind.into(),
             membership: Some(self.membership(id)),
-            ..MembershipChange::default()
+            membership_version: self.membership_version() + 1,
         };
+        self.changes.push(change.clone());
+        change
+    }
+
+    fn tell(&mut self, id: ConversationId, user: &str, kind: MembershipChangeKind) {
+        let change = self.note(id, user, kind);
         for watcher in self.watchers.iter().filter(|watcher| watcher.users.contains(user)) {
             let push = Some(Membership::Change(change.clone()));
             let _sent = watcher.sender.send(Ok(WatchMembershipsResponse { push }));

@@ -262,6 +262,19 @@ test('what comes to a direct is marked as delivered, the latest of what came tog
   assert.deepEqual(gateway.socket.named('markDelivered').at(-1), { conversationId: 'c1', seq: '6' });
 });
 
+test('what is read while a delivery is being told is told after it', async () => {
+  const { gateway, clock, c1 } = await opened(1);
+  gateway.handlers.markDelivered = () => HOLD;
+  await clock.advance(500);
+  assert.equal(gateway.socket.named('markDelivered').length, 1);
+  c1.markRead();
+  await settle();
+  assert.equal(gateway.socket.named('markRead').length, 0, 'one request at a time');
+  gateway.answer(gateway.socket, gateway.socket.frames.at(-1).id, 'markDelivered', {});
+  await settle();
+  assert.deepEqual(gateway.socket.named('markRead'), [{ conversationId: 'c1', seq: '1' }]);
+});
+
 test('what is read needs no delivery, and large groups have none', async () => {
   const large = await opened(3, { kind: 'GROUP', more: { memberCount: 33 } });
   await large.clock.advance(1_000);

@@ -33,14 +33,14 @@ pub(super) fn heads(connection: &Connection, conversation_ids: &[ConversationId]
     conversation_ids.iter().map(|conversation_id| head(connection, *conversation_id)).collect()
 }
 
-/// The entries after a place.
+/// The entries after a place of the log with this head.
 pub(super) fn after(
     connection: &Connection,
     conversation_id: ConversationId,
+    head: Head,
     after_seq: u64,
     limit: ReadLimit,
 ) -> rusqlite::Result<LogSlice> {
-    let head = head(connection, conversation_id)?;
     let mut statement = connection.prepare_cached(concat!(
         "SELECT ",
         record_columns!(),
@@ -70,7 +70,8 @@ pub(super) fn tail(
     let head = head(connection, conversation_id)?;
     let below = head.seq.saturating_sub(u64::try_from(entries).unwrap_or(u64::MAX));
     let all = ReadLimit { items: entries, bytes: usize::MAX };
-    let records = if head.seq == 0 { Vec::new() } else { after(connection, conversation_id, below, all)?.records };
+    let records =
+        if head.seq == 0 { Vec::new() } else { after(connection, conversation_id, head, below, all)?.records };
     Ok(LogSlice { head, records })
 }
 

@@ -11,15 +11,14 @@ use crate::store::{MessageRange, MessageRecord, MessageSlice, ReadLimit};
 /// Entries that one page looks at, for each message that it may return: a long run of edits must not cost without bound.
 const SEARCHED_PER_ITEM: usize = 8;
 
-/// A page of messages.
+/// A page of messages, of the log with this head. No reaction is marked.
 pub(super) fn page(
     connection: &Connection,
     conversation_id: ConversationId,
-    viewer: &UserId,
+    head: Head,
     range: MessageRange,
     limit: ReadLimit,
 ) -> rusqlite::Result<MessageSlice> {
-    let head = head(connection, conversation_id)?;
     let (from, sql) = match range {
         MessageRange::Before(seq) => (
             seq,
@@ -64,7 +63,7 @@ pub(super) fn page(
     if matches!(range, MessageRange::Before(_)) {
         messages.reverse();
     }
-    reaction::attach(connection, conversation_id, Some(viewer), &mut messages)?;
+    reaction::attach(connection, conversation_id, None, &mut messages)?;
     Ok(MessageSlice { head, messages, searched_to })
 }
 

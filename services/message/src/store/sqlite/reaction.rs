@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, params};
 use viberchat_kit::id::{ConversationId, UserId};
@@ -24,6 +24,35 @@ pub(super) fn find(
         statement.exists(params![conversation_id.as_bytes(), signed(*message_seq), emoji, user.as_str()])
     });
     Ok((head, found.collect::<rusqlite::Result<_>>()?))
+}
+
+/// Marks the reactions that are the viewer's own.
+pub(super) fn mark(
+    connection: &Connection,
+    conversation_id: ConversationId,
+    viewer: &UserId,
+    messages: &mut [MessageRecord],
+) -> rusqlite::Result<()> {
+    let given = messages.iter().filter(|message| !message.reactions.is_empty());
+    let seqs = given.map(|message| message.record.head.seq);
+    let (Some(first), Some(last)) = (seqs.clone().min(), seqs.max()) else { return Ok(()) };
+    let mut statement = connection.prepare_cached(
+        "SELECT message_seq, emoji FROM message_reaction \
+         WHERE conversation_id = ?1 AND message_seq BETWEEN ?2 AND ?3 AND user_id = ?4",
+    )?;
+    let mut rows =
+        statement.query(params![conversation_id.as_bytes(), signed(first), signed(last), viewer.as_str()])?;
+    let mut own: HashSet<(u64, String)> = HashSet::new();
+    while let Some(given) = rows.next()? {
+        own.insert((row::seq(given, 0)?, given.get(1)?));
+    }
+    for message in messages {
+        let seq = message.record.head.seq;
+        for reaction in &mut message.reactions {
+            reaction.reacted = own.contains(&(seq, reaction.emoji.clone()));
+        }
+    }
+    Ok(())
 }
 
 /// Puts the reactions to these messages beside them, all by one question. Without a viewer none is marked as theirs.

@@ -11,6 +11,7 @@ use super::{SqliteOptions, SqliteStore};
 use crate::metrics::StoreMetrics;
 use crate::store::Store;
 use crate::store::conformance::{Backend, stamp};
+use crate::store::faulty::FaultyBackend;
 
 /// A file in a folder of its own.
 pub(crate) struct SqliteFile(TempDir);
@@ -36,4 +37,12 @@ impl Backend for SqliteFile {
     }
 }
 
-stamp!(backend: async { SqliteFile::new() });
+mod bare {
+    use super::*;
+    stamp!(backend: async { Some(SqliteFile::new()) });
+}
+
+mod through_faults {
+    use super::*;
+    stamp!(backend: async { Some(FaultyBackend(SqliteFile::new())) });
+}

@@ -31,6 +31,22 @@ enum Job {
     Close(oneshot::Sender<Result<()>>),
 }
 
+impl Job {
+    /// Nobody may be left to hear it.
+    fn refuse(self) {
+        match self {
+            Self::Write(Write::Append(_, answer)) => drop(answer.send(Err(stopped()))),
+            Self::Write(Write::SetPosition(_, answer)) => drop(answer.send(Err(stopped()))),
+            Self::Maintain(answer) => drop(answer.send(Err(stopped()))),
+            Self::Close(answer) => drop(answer.send(Err(stopped()))),
+        }
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the writer has stopped".to_owned())
+}
+
 enum Write {
     Append(Append, oneshot::Sender<Result<Appended>>),
     SetPosition(SetPosition, oneshot::Sender<Result<PositionSet>>),
@@ -83,7 +99,6 @@ impl Writer {
     /// A full queue holds the caller back.
     async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T>>) -> Job) -> Result<T> {
         let (sender, answer) = oneshot::channel();
-        let stopped = || StoreError::Unavailable("the writer has stopped".to_owned());
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         queue.send(job(sender)).await.map_err(|_| stopped())?;
         // The writer answers every job that it took. If it died with one, nobody knows.
@@ -138,6 +153,11 @@ impl Worker {
                 // Nobody may be left to hear it.
                 let _ = answer.send(self.maintain());
             }
+        }
+        // What comes now is refused, also what has come since.
+        self.jobs.close();
+        while let Ok(job) = self.jobs.try_recv() {
+            job.refuse();
         }
         if let Err(error) = checkpoint::truncate(&self.connection) {
             tracing::warn!(%error, "the last checkpoint failed");

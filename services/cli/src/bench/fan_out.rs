@@ -1,4 +1,4 @@
-//! The same bytes to as many bare sockets, from a process that does nothing else.
+//! The floor of a fan-out: the same bytes to as many bare sockets, from a process that does nothing else.
 
 use std::time::Instant;
 
@@ -8,20 +8,17 @@ use futures::stream::FuturesUnordered;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::bench::client::ANSWER_TIMEOUT;
-use crate::bench::floor::{FloorKind, FloorProcess, Work, request};
-use crate::bench::sample::Latencies;
-use crate::bench::{Bench, machine};
+use super::client::ANSWER_TIMEOUT;
+use super::floor::{FloorKind, FloorProcess, Work, request};
+use super::sample::Latencies;
+use super::{Bench, machine};
 
-/// Frames of one write in a burst: as many as a server that is behind would put together.
-const FRAMES_A_WRITE: u64 = 16;
-pub(super) const BURST: &str = "16 frames a write";
 /// Connections that wait for being accepted.
 const BACKLOG: usize = 64;
 /// Of a WebSocket frame of this size.
 const HEADER_BYTES: usize = 4;
 
-pub(super) struct FanOutFloor {
+pub(crate) struct FanOutFloor {
     process: FloorProcess,
     control: TcpStream,
     readers: Vec<TcpStream>,
@@ -29,7 +26,7 @@ pub(super) struct FanOutFloor {
 }
 
 impl FanOutFloor {
-    pub(super) async fn connect(bench: &Bench, members: usize, payload_bytes: usize) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(bench: &Bench, members: usize, payload_bytes: usize) -> anyhow::Result<Self> {
         let process = FloorProcess::start(FloorKind::FanOut, bench.folder(), &bench.pinning)?;
         let control = TcpStream::connect(process.address).await?;
         control.set_nodelay(true)?;
@@ -46,7 +43,7 @@ impl FanOutFloor {
     }
 
     /// How long each frame took to reach the last reader.
-    pub(super) async fn one_by_one(&mut self, count: u32) -> anyhow::Result<Latencies> {
+    pub(crate) async fn one_by_one(&mut self, count: u32) -> anyhow::Result<Latencies> {
         let mut spreads = Latencies::new();
         for _ in 0..count {
             let start = Instant::now();
@@ -59,16 +56,16 @@ impl FanOutFloor {
         Ok(spreads)
     }
 
-    /// Millions of frames a second of the process's CPU. `None`: not readable here.
-    pub(super) async fn burst(&mut self, deliveries: u64) -> anyhow::Result<Option<f64>> {
-        let writes = (deliveries / self.readers.len() as u64 / FRAMES_A_WRITE).max(1);
-        let batch = self.frame.repeat(usize::try_from(FRAMES_A_WRITE)?);
+    /// Millions of frames a second of the process's CPU, so many in each write. `None`: not readable here.
+    pub(crate) async fn burst(&mut self, deliveries: u64, frames_a_write: u64) -> anyhow::Result<Option<f64>> {
+        let writes = (deliveries / self.readers.len() as u64 / frames_a_write).max(1);
+        let batch = self.frame.repeat(usize::try_from(frames_a_write)?);
         let bytes = batch.len() * usize::try_from(writes)?;
         let cpu = machine::cpu_time(self.process.pid());
         let asking = ask(&mut self.control, Work::FanOut, u32::try_from(writes)?, &batch);
         in_time(futures::future::try_join(read_all(&mut self.readers, bytes), asking)).await?;
         let cpu = machine::cpu_time(self.process.pid()).zip(cpu).map(|(after, before)| after.saturating_sub(before));
-        let frames = (writes * FRAMES_A_WRITE * self.readers.len() as u64) as f64;
+        let frames = (writes * frames_a_write * self.readers.len() as u64) as f64;
         Ok(cpu.filter(|cpu| !cpu.is_zero()).map(|cpu| frames / cpu.as_secs_f64() / 1e6))
     }
 }

@@ -1,0 +1,156 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+/// The section `message.cassandra`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CassandraConfig {
+    /// Hosts with ports of some nodes, to begin with.
+    pub contact_points: Vec<String>,
+    /// Begins the name of the keyspace, `<namespace>_message`, so that several deployments can share a cluster.
+    pub namespace: String,
+    /// The data center that is written to and read from.
+    pub data_center: String,
+    /// Copies of each row in that data center, for a keyspace that is made.
+    pub replication_factor: u32,
+    /// Who signs in; empty: nobody.
+    pub username: String,
+    /// Their password.
+    pub password: Password,
+    /// For a connection to be made.
+    pub connect_timeout_ms: u64,
+    /// For a read, and for a write that may be repeated.
+    pub request_timeout_ms: u64,
+    /// For an append. Beyond it its outcome is unknown and the log is read.
+    pub append_timeout_ms: u64,
+    /// After this time without an answer another replica is asked as well. 0: never.
+    pub speculative_delay_ms: u64,
+    /// Conversations whose head is remembered.
+    pub logs_max: u64,
+}
+
+impl Default for CassandraConfig {
+    fn default() -> Self {
+        Self {
+            contact_points: vec!["127.0.0.1:9042".to_owned()],
+            namespace: "viberchat".to_owned(),
+            data_center: "datacenter1".to_owned(),
+            replication_factor: 3,
+            username: String::new(),
+            password: Password::default(),
+            connect_timeout_ms: 5_000,
+            request_timeout_ms: 5_000,
+            append_timeout_ms: 5_000,
+            speculative_delay_ms: 100,
+            logs_max: 100_000,
+        }
+    }
+}
+
+/// A keyspace has at most 48 characters, and ours ends with `_message`.
+const NAMESPACE_LEN_MAX: usize = 40;
+
+impl CassandraConfig {
+    /// The keyspace.
+    pub(crate) fn keyspace(&self) -> String {
+        format!("{}_message", self.namespace)
+    }
+
+    /// What is wrong, each with its key.
+    pub(super) fn findings(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut check = |key: &str, good: bool, rule: &str| {
+            if !good {
+                wrong.push(format!("message.cassandra.{key}: has to be {rule}"));
+            }
+        };
+        let is_address = |point: &String| {
+            point.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        };
+        let named = !self.contact_points.is_empty() && self.contact_points.iter().all(is_address);
+        check("contact_points", named, "a list of addresses like host:9042");
+        // It becomes part of statements as it is.
+        let is_name = self.namespace.starts_with(|first: char| first.is_ascii_lowercase())
+            && self.namespace.len() <= NAMESPACE_LEN_MAX
+            && self.namespace.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        check("namespace", is_name, "1 to 40 of a-z, 0-9 and _, a letter first");
+        let is_place = !self.data_center.is_empty()
+            && self.data_center.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+        check("data_center", is_place, "the name of a data center: letters, digits, '_', '-', '.'");
+        check("replication_factor", (1..=9).contains(&self.replication_factor), "1 to 9");
+        let signs_in = self.username.is_empty() == self.password.0.is_empty();
+        check("password", signs_in, "set exactly if username is");
+        check("connect_timeout_ms", self.connect_timeout_ms >= 1, "at least 1");
+        check("request_timeout_ms", self.request_timeout_ms >= 1, "at least 1");
+        check("append_timeout_ms", self.append_timeout_ms >= 1, "at least 1");
+        let is_early = self.speculative_delay_ms < self.request_timeout_ms;
+        check("speculative_delay_ms", is_early, "less than request_timeout_ms");
+        check("logs_max", self.logs_max >= 1, "at least 1");
+        wrong
+    }
+}
+
+/// A password. Nothing that is printed shows it.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Password(pub(crate) String);
+
+const REDACTED: &str = "<redacted>";
+
+impl Password {
+    /// What is shown instead.
+    fn shown(&self) -> &'static str {
+        if self.0.is_empty() { "" } else { REDACTED }
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.shown())
+    }
+}
+
+impl Serialize for Password {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.shown())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_used_is_refused_by_its_key() {
+        let refused = |change: fn(&mut CassandraConfig)| {
+            let mut config = CassandraConfig::default();
+            change(&mut config);
+            config.findings().join(", ")
+        };
+        assert_eq!(refused(|_| {}), "");
+        for (key, said) in [
+            ("contact_points", refused(|config| config.contact_points.clear())),
+            ("contact_points", refused(|config| config.contact_points = vec!["host".to_owned()])),
+            ("namespace", refused(|config| config.namespace = "a; DROP".to_owned())),
+            ("namespace", refused(|config| config.namespace = "a".repeat(41))),
+            ("data_center", refused(|config| config.data_center = "it's".to_owned())),
+            ("replication_factor", refused(|config| config.replication_factor = 0)),
+            ("password", refused(|config| config.username = "somebody".to_owned())),
+            ("connect_timeout_ms", refused(|config| config.connect_timeout_ms = 0)),
+            ("request_timeout_ms", refused(|config| config.request_timeout_ms = 0)),
+            ("append_timeout_ms", refused(|config| config.append_timeout_ms = 0)),
+            ("speculative_delay_ms", refused(|config| config.speculative_delay_ms = 5_000)),
+            ("logs_max", refused(|config| config.logs_max = 0)),
+        ] {
+            assert!(said.starts_with(&format!("message.cassandra.{key}: ")), "{key}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let config = CassandraConfig { password: Password("secret".to_owned()), ..CassandraConfig::default() };
+        let shown = format!("{config:?} {}", serde_json::to_string(&config).unwrap());
+        assert!(!shown.contains("secret") && shown.contains(REDACTED), "{shown}");
+    }
+}

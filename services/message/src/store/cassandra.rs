@@ -1,0 +1,361 @@
+//! The store on Cassandra 5 and ScyllaDB: only what both speak.
+//!
+//! Map: `schema` the tables, `session` how the engine is reached, `statements` all that is asked, `routing` where appends
+//! go, `error` what answers mean; `bucket` the partitions of a log, `known` what a handle remembers of one, `head` finds its
+//! end; `append` the conditional batch, `effects` what entries do, `project` writes that; `log`, `ids`, `messages` and
+//! `position` are the reads; `row` turns rows into records.
+//!
+//! Invariants. Each was checked with a model of instances, crashes, late timeouts and commits on one replica; without any of
+//! them a message is doubled or lost.
+//! - The static `head_seq` is the fence: any instance may append, and no lease and no clock is part of it.
+//! - A head is the last row of an unbroken run, read with its condition in one statement of one column list, or one's own
+//!   applied batch. Never a condition or a row by itself.
+//! - Statics are conditions, never values: numbers that go on continue from the last row.
+//! - A timeout is a lost condition. It is never answered with "not stored", however the log looks.
+//! - A batch never straddles buckets, and only whoever knows that a bucket is full opens the next one.
+//! - Ids are looked up in the newest bucket at a quorum, and in older ones SERIAL.
+//! - Projections carry the place of their entry as time; their rows are never deleted. Null is never written.
+//! - A head that is shown with state is settled first: see `project`.
+
+mod append;
+mod bucket;
+mod effects;
+mod error;
+mod head;
+mod ids;
+mod known;
+mod log;
+mod messages;
+mod position;
+mod project;
+mod routing;
+mod row;
+mod schema;
+mod session;
+mod statements;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join_all, try_join_all};
+use moka::future::Cache;
+use parking_lot::Mutex;
+use scylla::client::execution_profile::ExecutionProfileHandle;
+use scylla::client::session::Session;
+use scylla::deserialize::row::DeserializeRow;
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::prepared::PreparedStatement;
+use tokio::time::Instant;
+use viberchat_kit::clock::SharedClock;
+use viberchat_kit::id::{ConversationId, UserId};
+
+use self::bucket::Buckets;
+use self::error::{corrupt, unavailable};
+use self::known::Known;
+use self::statements::Statements;
+use super::{
+    Append, Appended, LogSlice, MessageRange, MessageSlice, Overview, POSITIONS_WITHIN, PositionSet, PositionSlice,
+    ReactionKey, ReadLimit, Result, Store, WRITES_NOTICED_WITHIN,
+};
+use crate::config::CassandraConfig;
+use crate::domain::dedup::{Found, WriteId};
+use crate::domain::head::Head;
+use crate::domain::position::Mark;
+
+/// Logs that one question about many asks for at once.
+const AT_ONCE: usize = 32;
+/// Logs of which something is written in time. What waits beyond is written by whoever reads that log next.
+const DUE_MAX: usize = 16_384;
+/// Between the times at which what waits is written; positions follow within a second.
+const DUE_INTERVAL: Duration = Duration::from_millis(400);
+/// Other handles' writes cannot be seen cheaply, so they are taken for granted this often.
+const ELSEWHERE_INTERVAL: Duration = Duration::from_millis(900);
+
+const _: () = assert!(DUE_INTERVAL.as_millis() < POSITIONS_WITHIN.as_millis());
+const _: () = assert!(ELSEWHERE_INTERVAL.as_millis() < WRITES_NOTICED_WITHIN.as_millis());
+
+/// Why a keyspace cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// The engine does not answer, or says no.
+    #[error("Cassandra: {0}")]
+    Engine(String),
+    /// Written by a later release.
+    #[error("the keyspace {keyspace} has schema version {found}, this release knows {known}")]
+    TooNew {
+        /// The keyspace.
+        keyspace: String,
+        /// Its version.
+        found: usize,
+        /// The last one that is known here.
+        known: usize,
+    },
+}
+
+/// A handle on one keyspace.
+pub(crate) struct CassandraStore {
+    session: Session,
+    statements: Statements,
+    appending: ExecutionProfileHandle,
+    buckets: Buckets,
+    clock: SharedClock,
+    /// What is known of logs. Losing some costs reads.
+    logs: Cache<ConversationId, Arc<Known>>,
+    /// Logs of which something waits to be written.
+    due: Mutex<HashMap<ConversationId, Arc<Known>>>,
+    times: Mutex<Times>,
+    #[cfg(test)]
+    dies_before_projecting: bool,
+}
+
+struct Times {
+    written: Instant,
+    said: Option<Instant>,
+    closed: bool,
+}
+
+/// Brings the schema of the configured keyspace up to date, and makes the keyspace if it is missing. Returns the statements
+/// that it ran, or would run.
+pub(crate) async fn migrate(config: &CassandraConfig, dry_run: bool) -> std::result::Result<Vec<String>, OpenError> {
+    schema::migrate(&session::connect(config).await?, config, dry_run).await
+}
+
+impl CassandraStore {
+    /// Connects to the keyspace, whose schema is brought up to date.
+    pub(crate) async fn open(config: &CassandraConfig, clock: SharedClock) -> std::result::Result<Self, OpenError> {
+        Self::open_with(config, clock, bucket::SHIFT).await
+    }
+
+    async fn open_with(
+        config: &CassandraConfig,
+        clock: SharedClock,
+        bucket_shift: u32,
+    ) -> std::result::Result<Self, OpenError> {
+        let engine = |error: String| OpenError::Engine(error);
+        let session = session::connect(config).await?;
+        schema::migrate(&session, config, false).await?;
+        session.use_keyspace(config.keyspace(), false).await.map_err(|error| engine(error.to_string()))?;
+        let statements = Statements::ready(&session).await.map_err(|error| engine(error.to_string()))?;
+        Ok(Self {
+            session,
+            statements,
+            appending: session::appending(config),
+            buckets: Buckets::of(bucket_shift),
+            clock,
+            logs: Cache::builder().max_capacity(config.logs_max).build(),
+            due: Mutex::default(),
+            times: Mutex::new(Times { written: Instant::now(), said: None, closed: false }),
+            #[cfg(test)]
+            dies_before_projecting: false,
+        })
+    }
+
+    /// A conversation's id, as the driver takes it.
+    fn key(&self, conversation_id: ConversationId) -> uuid::Uuid {
+        uuid::Uuid::from_bytes(*conversation_id.as_bytes())
+    }
+
+    /// The rows of a question of one partition.
+    async fn rows<R>(&self, statement: &PreparedStatement, parameters: impl SerializeRow) -> Result<Vec<R>>
+    where
+        R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
+    {
+        let result = self.session.execute_unpaged(statement, parameters).await.map_err(unavailable)?;
+        let rows = result.into_rows_result().map_err(corrupt)?;
+        rows.rows::<R>().map_err(corrupt)?.collect::<std::result::Result<_, _>>().map_err(corrupt)
+    }
+
+    /// A write that names its own time, so that repeating it changes nothing.
+    async fn write(&self, statement: &PreparedStatement, parameters: impl SerializeRow) -> Result<()> {
+        self.session.execute_unpaged(statement, parameters).await.map(drop).map_err(unavailable)
+    }
+
+    /// Something about this log waits to be written.
+    fn note_due(&self, known: &Arc<Known>) {
+        let mut due = self.due.lock();
+        if due.len() < DUE_MAX || due.contains_key(&known.conversation_id) {
+            due.insert(known.conversation_id, known.clone());
+        }
+    }
+
+    /// Writes what waits. What cannot be written stays.
+    async fn write_all_due(&self) -> Result<()> {
+        let waiting: Vec<Arc<Known>> = self.due.lock().drain().map(|(_, known)| known).collect();
+        let mut result = Ok(());
+        for some in waiting.chunks(AT_ONCE) {
+            let writes = some.iter().filter_map(|known| known.due().map(|due| (known, due)));
+            let written = join_all(writes.map(|(known, due)| async move {
+                let written = self.write_due(known, &due).await;
+                if written.is_err() {
+                    self.note_due(known);
+                }
+                written
+            }));
+            result = written.await.into_iter().fold(result, Result::and);
+        }
+        result
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.times.lock().closed { Err(unavailable("the store is closed")) } else { Ok(()) }
+    }
+}
+
+impl Store for CassandraStore {
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended>> {
+        async move {
+            self.check_open()?;
+            self.append_entries(append).await
+        }
+        .boxed()
+    }
+
+    fn find_ids(
+        &self,
+        conversation_id: ConversationId,
+        ids: Vec<WriteId>,
+        after_seq: u64,
+    ) -> BoxFuture<'_, Result<(Head, Vec<Option<Found>>)>> {
+        async move { self.ids(conversation_id, &ids, after_seq + 1).await }.boxed()
+    }
+
+    fn find_version(&self, conversation_id: ConversationId, version: u64) -> BoxFuture<'_, Result<Option<u64>>> {
+        self.version_seq(conversation_id, version).boxed()
+    }
+
+    fn read_log(
+        &self,
+        conversation_id: ConversationId,
+        after_seq: u64,
+        limit: ReadLimit,
+    ) -> BoxFuture<'_, Result<LogSlice>> {
+        self.log_after(conversation_id, after_seq, limit).boxed()
+    }
+
+    fn tail(&self, conversation_id: ConversationId, entries: usize) -> BoxFuture<'_, Result<LogSlice>> {
+        self.log_tail(conversation_id, entries).boxed()
+    }
+
+    fn messages(
+        &self,
+        conversation_id: ConversationId,
+        viewer: UserId,
+        range: MessageRange,
+        limit: ReadLimit,
+    ) -> BoxFuture<'_, Result<MessageSlice>> {
+        async move { self.message_page(conversation_id, &viewer, range, limit).await }.boxed()
+    }
+
+    fn messages_at(
+        &self,
+        conversation_id: ConversationId,
+        viewer: Option<UserId>,
+        seqs: Vec<u64>,
+    ) -> BoxFuture<'_, Result<MessageSlice>> {
+        async move { self.messages_of(conversation_id, viewer.as_ref(), &seqs).await }.boxed()
+    }
+
+    fn pins(
+        &self,
+        conversation_id: ConversationId,
+        viewer: UserId,
+        before_seq: u64,
+        limit: ReadLimit,
+    ) -> BoxFuture<'_, Result<MessageSlice>> {
+        async move { self.pinned_page(conversation_id, &viewer, before_seq, limit).await }.boxed()
+    }
+
+    fn pin_count(&self, conversation_id: ConversationId) -> BoxFuture<'_, Result<(Head, u64)>> {
+        self.pins_counted(conversation_id).boxed()
+    }
+
+    fn find_reactions(
+        &self,
+        conversation_id: ConversationId,
+        keys: Vec<ReactionKey>,
+    ) -> BoxFuture<'_, Result<(Head, Vec<bool>)>> {
+        async move { self.reactions_given(conversation_id, &keys).await }.boxed()
+    }
+
+    fn heads(&self, conversation_ids: Vec<ConversationId>) -> BoxFuture<'_, Result<Vec<Head>>> {
+        async move {
+            let mut heads = Vec::with_capacity(conversation_ids.len());
+            for some in conversation_ids.chunks(AT_ONCE) {
+                let read = try_join_all(some.iter().map(|conversation_id| self.current(*conversation_id)));
+                heads.extend(read.await?.into_iter().map(|(_, head)| head));
+            }
+            Ok(heads)
+        }
+        .boxed()
+    }
+
+    fn overviews(
+        &self,
+        user: UserId,
+        conversations: Vec<(ConversationId, u64)>,
+    ) -> BoxFuture<'_, Result<Vec<Overview>>> {
+        async move { self.overviews_of(&user, &conversations).await }.boxed()
+    }
+
+    fn set_position(
+        &self,
+        conversation_id: ConversationId,
+        user: UserId,
+        mark: Mark,
+    ) -> BoxFuture<'_, Result<PositionSet>> {
+        async move {
+            self.check_open()?;
+            self.move_position(conversation_id, user, mark).await
+        }
+        .boxed()
+    }
+
+    fn positions(
+        &self,
+        conversation_id: ConversationId,
+        after: Option<UserId>,
+        items: usize,
+    ) -> BoxFuture<'_, Result<PositionSlice>> {
+        async move { self.position_page(conversation_id, after.as_ref(), items).await }.boxed()
+    }
+
+    fn written_elsewhere(&self) -> BoxFuture<'_, Result<bool>> {
+        async move {
+            let now = Instant::now();
+            let is_due = {
+                let mut times = self.times.lock();
+                let is_due = now.duration_since(times.written) >= DUE_INTERVAL;
+                if is_due {
+                    times.written = now;
+                }
+                is_due
+            };
+            if is_due {
+                self.write_all_due().await?;
+            }
+            let mut times = self.times.lock();
+            let says = times.said.is_none_or(|said| now.duration_since(said) >= ELSEWHERE_INTERVAL);
+            if says {
+                times.said = Some(now);
+            }
+            Ok(says)
+        }
+        .boxed()
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<()>> {
+        async move { self.rows::<(String,)>(&self.statements.ping, ()).await.map(drop) }.boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        async move {
+            self.times.lock().closed = true;
+            self.write_all_due().await
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,291 @@
+//! The store's conformance suite on a real Cassandra, in one keyspace, with buckets of eight entries so that every test rolls
+//! some, and what only this engine can get wrong.
+
+use futures::future::join_all;
+use tokio::sync::OnceCell;
+use viberchat_engines::Server;
+use viberchat_kit::clock::{SystemClock, Timestamp};
+use viberchat_kit::id::{Entropy as _, SystemEntropy};
+
+use super::*;
+use crate::store::conformance::{ALL, Backend, Writer, bodies, id, in_space, put, stamp, user, write_id};
+use crate::store::faulty::FaultyBackend;
+use crate::store::{MessageRecord, StateChange};
+
+/// Eight entries a bucket.
+const SHIFT: u32 = 3;
+
+/// The keyspace that the tests of this process share.
+struct Cassandra(CassandraConfig);
+
+impl Cassandra {
+    async fn find() -> Option<Self> {
+        static CONFIG: OnceCell<Option<CassandraConfig>> = OnceCell::const_new();
+        CONFIG.get_or_init(Self::prepare).await.clone().map(Self)
+    }
+
+    async fn prepare() -> Option<CassandraConfig> {
+        let config = new_keyspace().await?;
+        migrate(&config, false).await.unwrap();
+        Some(config)
+    }
+
+    fn store(&self) -> BoxFuture<'_, CassandraStore> {
+        async { CassandraStore::open_with(&self.0, Arc::new(SystemClock), SHIFT).await.unwrap() }.boxed()
+    }
+}
+
+/// A keyspace that is not there yet.
+async fn new_keyspace() -> Option<CassandraConfig> {
+    let address = tokio::task::spawn_blocking(|| Server::Cassandra.address()).await.unwrap()?;
+    let mut random = [0; 8];
+    SystemEntropy.fill(&mut random);
+    Some(CassandraConfig {
+        contact_points: vec![address],
+        namespace: format!("test_{:016x}", u64::from_be_bytes(random)),
+        replication_factor: 1,
+        connect_timeout_ms: 60_000,
+        request_timeout_ms: 30_000,
+        append_timeout_ms: 30_000,
+        ..CassandraConfig::default()
+    })
+}
+
+impl Backend for Cassandra {
+    fn open(&self) -> BoxFuture<'_, Arc<dyn Store>> {
+        async { Arc::new(self.store().await) as Arc<dyn Store> }.boxed()
+    }
+}
+
+mod bare {
+    use super::*;
+    stamp!(backend: Cassandra::find());
+}
+
+mod through_faults {
+    use super::*;
+    stamp!(backend: async { Cassandra::find().await.map(FaultyBackend) });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixteen_writers_roll_buckets_without_a_gap_and_each_write_is_there_once() {
+    const WRITERS: usize = 16;
+    const WRITES: usize = 6;
+    let Some(cassandra) = Cassandra::find().await else { return };
+    in_space(Box::pin(async {
+        let handles = join_all((0..4).map(|_| cassandra.open())).await;
+        let writers = (0..WRITERS).map(|writer| {
+            let handle = &handles[writer % handles.len()];
+            async move {
+                let mut acknowledged = 0;
+                for n in 0..WRITES {
+                    loop {
+                        let head = handle.heads(vec![id(1)]).await.unwrap()[0];
+                        assert!(head.seq >= acknowledged, "what was acknowledged is seen");
+                        let mut log = Writer { conversation_id: id(1), head };
+                        let (request, name) = (format!("m{n}"), format!("user{writer}"));
+                        if put(handle, log.message(&name, &request, &format!("{name} {n}"))).await == Appended::Stored {
+                            acknowledged = log.head.seq;
+                            break;
+                        }
+                    }
+                }
+            }
+        });
+        join_all(writers).await;
+        let mut all = bodies(&handles[0], 1).await;
+        assert_eq!(all.len(), WRITERS * WRITES);
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), WRITERS * WRITES);
+        let numbers = handles[1].read_log(id(1), 0, ALL).await.unwrap().records;
+        assert!(numbers.iter().all(|record| record.head.message_no == record.head.seq));
+    }))
+    .await;
+}
+
+/// Appends `n` messages, one at a time.
+async fn fill(handle: &Arc<dyn Store>, log: &mut Writer, n: usize) {
+    for _ in 0..n {
+        let request = format!("m{}", log.head.seq);
+        assert_eq!(put(handle, log.message("alice", &request, &request)).await, Appended::Stored);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_handles_that_open_a_bucket_at_once_one_does() {
+    let Some(cassandra) = Cassandra::find().await else { return };
+    in_space(Box::pin(async {
+        let (one, two) = (cassandra.open().await, cassandra.open().await);
+        let mut log = Writer::new(id(1));
+        for bucket in 1..6 {
+            fill(&one, &mut log, 7).await;
+            log = Writer { conversation_id: id(1), head: two.heads(vec![id(1)]).await.unwrap()[0] };
+            fill(&two, &mut log, usize::from(bucket == 1)).await;
+            assert_eq!(log.head.seq, 8 * bucket, "full");
+            // Both know it, and want the next one.
+            assert_eq!(one.heads(vec![id(1)]).await.unwrap(), [log.head]);
+            let mut other = Writer { conversation_id: id(1), head: log.head };
+            let (mine, theirs) = (log.message("alice", "mine", "a"), other.message("bob", "theirs", "b"));
+            let (mine, theirs) = futures::join!(one.append(mine), two.append(theirs));
+            let (stored, lost) = (Appended::Stored, Appended::Conflict { head: log.head.seq });
+            let answers = (mine.unwrap(), theirs.unwrap());
+            assert!([(stored, lost), (lost, stored)].contains(&answers), "{answers:?}");
+        }
+        assert_eq!(bodies(&cassandra.open().await, 1).await.len(), 41);
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn who_believes_in_another_head_opens_no_bucket() {
+    let Some(cassandra) = Cassandra::find().await else { return };
+    in_space(Box::pin(async {
+        let handle = cassandra.open().await;
+        let mut log = Writer::new(id(1));
+        fill(&handle, &mut log, 3).await;
+        for expected_head in [8, 16, 64] {
+            let mut append = Writer { conversation_id: id(1), head: log.head }.message("bob", "b", "lost");
+            append.expected_head = expected_head;
+            append.records[0].head.seq = expected_head + 1;
+            assert_eq!(handle.append(append).await.unwrap(), Appended::Conflict { head: 3 });
+        }
+        assert_eq!(bodies(&cassandra.open().await, 1).await.len(), 3);
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_head_is_found_with_a_hint_that_lags_by_three_buckets_or_leads_by_one() {
+    let Some(cassandra) = Cassandra::find().await else { return };
+    in_space(Box::pin(async {
+        let mut log = Writer::new(id(1));
+        let writing = Arc::new(cassandra.store().await);
+        let handle = writing.clone() as Arc<dyn Store>;
+        fill(&handle, &mut log, 3).await;
+        writing.write_all_due().await.unwrap();
+        // Full buckets, and the end inside of one.
+        for n in [5, 16, 2] {
+            fill(&handle, &mut log, n).await;
+            assert_eq!(cassandra.open().await.heads(vec![id(1)]).await.unwrap(), [log.head], "{n}");
+        }
+        let ahead = (i64::MAX, 4_i64, 3_i64, writing.key(id(1)));
+        writing.write(&writing.statements.set_tail, ahead).await.unwrap();
+        let other = cassandra.open().await;
+        assert_eq!(other.heads(vec![id(1)]).await.unwrap(), [log.head]);
+        fill(&other, &mut log, 1).await;
+        assert_eq!(bodies(&handle, 1).await.len(), 27);
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn an_id_is_found_after_four_buckets_by_whoever_is_asked() {
+    let Some(cassandra) = Cassandra::find().await else { return };
+    in_space(Box::pin(async {
+        let handle = cassandra.open().await;
+        let mut log = Writer::new(id(1));
+        fill(&handle, &mut log, 36).await;
+        let other = cassandra.open().await;
+        let asked = || vec![write_id("alice", "m1"), write_id("alice", "m35"), write_id("alice", "never")];
+        let (head, found) = other.find_ids(id(1), asked(), 0).await.unwrap();
+        let places: Vec<_> = found.iter().map(|found| found.map(|found| found.seq)).collect();
+        assert_eq!((head, places), (log.head, vec![Some(2), Some(36), None]));
+        let (_, later) = other.find_ids(id(1), asked(), 30).await.unwrap();
+        assert_eq!(later[1].map(|found| found.seq), Some(36));
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_batch_longer_than_a_bucket_is_stored_whole() {
+    let Some(cassandra) = Cassandra::find().await else { return };
+    in_space(Box::pin(async {
+        let (one, two) = (cassandra.open().await, cassandra.open().await);
+        let mut log = Writer::new(id(1));
+        fill(&one, &mut log, 5).await;
+        let mut append = log.batch();
+        for n in 0..20 {
+            append.records.extend(log.message("bob", &format!("b{n}"), "text").records);
+        }
+        assert_eq!(one.append(append).await.unwrap(), Appended::Stored);
+        assert_eq!(two.heads(vec![id(1)]).await.unwrap(), [log.head]);
+        assert_eq!(bodies(&two, 1).await.len(), 25);
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_crash_left_undone_is_done_by_who_reads_next() {
+    let Some(cassandra) = Cassandra::find().await else { return };
+    in_space(Box::pin(async {
+        let mut log = Writer::new(id(1));
+        let mut dying = cassandra.store().await;
+        dying.dies_before_projecting = true;
+        let dying = Arc::new(dying);
+        let handle = dying.clone() as Arc<dyn Store>;
+        fill(&handle, &mut log, 3).await;
+        let mut joining = log.system("bob joins");
+        joining.positions = vec![crate::domain::position::Position::read(user("bob"), 4, 3)];
+        let edits = [log.edit(1, "e1", "secret"), log.edit(2, "e2", "two, edited")];
+        let rest = [log.react("bob", 2, "+1"), log.pin("bob", 2), log.delete(1, "d1")];
+        for append in [joining].into_iter().chain(edits).chain(rest) {
+            assert_eq!(handle.append(append).await.unwrap(), Appended::Stored);
+        }
+        drop((handle, dying));
+
+        let other = cassandra.open().await;
+        let slice = other.messages_at(id(1), Some(user("bob")), vec![1, 2]).await.unwrap();
+        let [deleted, edited]: [MessageRecord; 2] = slice.messages.try_into().unwrap();
+        assert_eq!(deleted.delete_time, Some(Timestamp::from_millis(1_008)));
+        assert_eq!(edited.edit, Some((Timestamp::from_millis(1_005), b"two, edited".to_vec())));
+        assert_eq!((edited.reactions.len(), edited.pin.map(|pin| pin.seq)), (1, Some(8)));
+        assert_eq!(other.pin_count(id(1)).await.unwrap().1, 1);
+        assert_eq!(other.positions(id(1), None, 9).await.unwrap().positions.len(), 1);
+        let erased: Vec<_> = other.read_log(id(1), 0, ALL).await.unwrap().records;
+        let erased: Vec<u64> = erased.iter().filter(|record| record.erased).map(|record| record.head.seq).collect();
+        assert_eq!(erased, [1, 5]);
+        // In the rows, too.
+        let reading = cassandra.store().await;
+        for (seq, left) in [(1, b"m"), (5, b"e")] {
+            assert_eq!(reading.entry(id(1), seq).await.unwrap().unwrap().body(), left);
+        }
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_projection_that_comes_late_brings_nothing_back() {
+    let Some(cassandra) = Cassandra::find().await else { return };
+    in_space(Box::pin(async {
+        let store = Arc::new(cassandra.store().await);
+        let handle = store.clone() as Arc<dyn Store>;
+        let mut log = Writer::new(id(1));
+        fill(&handle, &mut log, 1).await;
+        for append in [log.edit(1, "e1", "first"), log.edit(1, "e2", "second"), log.delete(1, "d1")] {
+            assert_eq!(handle.append(append).await.unwrap(), Appended::Stored);
+        }
+        // As another process would that knew of these entries and was asleep.
+        let (known, _) = store.current(id(1)).await.unwrap();
+        let asleep = Known::new(id(1), known.generation, log.head, 0);
+        let origin = store.entry(id(1), 2).await.unwrap().unwrap();
+        let edit = StateChange::Edit { message_seq: 1, edit_seq: 2 };
+        let effects = effects::Effects { changes: vec![edit], ..effects::Effects::default() };
+        store.project(&asleep, 2, &(&origin).into(), &effects).await.unwrap();
+        let message = handle.messages_at(id(1), None, vec![1]).await.unwrap().messages.remove(0);
+        assert!(message.delete_time.is_some());
+        assert_eq!(message.edit, Some((Timestamp::from_millis(1_002), b"e".to_vec())));
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_schema_may_be_made_twice_and_by_two_at_once() {
+    let Some(config) = new_keyspace().await else { return };
+    let planned = migrate(&config, true).await.unwrap();
+    assert!(planned.iter().any(|statement| statement.contains("conversation_log")));
+    assert_eq!(migrate(&config, true).await.unwrap(), planned, "a dry run changes nothing");
+    let (one, two) = futures::join!(migrate(&config, false), migrate(&config, false));
+    assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+    assert!(migrate(&config, false).await.unwrap().is_empty(), "nothing is left to do");
+}
