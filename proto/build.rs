@@ -11,6 +11,7 @@ const FILES: &[&str] = &[
     "viberchat/conversation/v1/conversation_service.proto",
     "viberchat/conversation/v1/user_directory_service.proto",
     "viberchat/message/v1/message_service.proto",
+    "viberchat/message/v1/hints.proto",
     "viberchat/presence/v1/presence_service.proto",
     "viberchat/gateway/v1/frames.proto",
     "viberchat/gateway/v1/gateway_admin_service.proto",

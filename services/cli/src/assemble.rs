@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tonic::service::Routes;
 use tower::Layer as _;
 use viberchat_kit::auth::{AuthLayer, MethodTable, OPEN_METHODS, Scope, ServiceIdentity, TokenVerifier};
+use viberchat_kit::bus::Bus;
 use viberchat_kit::clock::{SharedClock, SystemClock};
 use viberchat_kit::id::{SharedEntropy, SystemEntropy};
 use viberchat_kit::keys::Keys;
@@ -156,6 +157,10 @@ impl Parts<'_> {
     ) -> anyhow::Result<viberchat_message::Service> {
         let mut config = self.config.message.clone();
         config.data_file = self.config.data_dir.join(&config.data_file);
+        let bus = match self.config.bus.is_set() {
+            true => Some(Bus::connect(&self.config.bus, self.shared.core.clone(), &self.shared.metrics).await?),
+            false => None,
+        };
         let deps = viberchat_message::Deps {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
@@ -163,6 +168,7 @@ impl Parts<'_> {
             lifecycle: self.shared.core.clone(),
             metrics: self.shared.metrics.clone(),
             conversation: channel(self.auth, &conversation.routes(), "message", MESSAGE_SCOPES),
+            bus,
         };
         Ok(viberchat_message::build(config, deps).await?)
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use viberchat_kit::auth::{Jwks, TokenVerifier};
+use viberchat_kit::bus;
 use viberchat_kit::clock::SharedClock;
 use viberchat_kit::config::{self, ConfigError};
 use viberchat_kit::keys::Keys;
@@ -36,6 +37,8 @@ pub struct Config {
     /// The keys of the deployment. `viberchat dev` makes its own; all else needs them here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<Keys>,
+    /// The bus between instances.
+    pub bus: bus::Config,
     /// The conversation service.
     pub conversation: viberchat_conversation::Config,
     /// The message service.
@@ -77,6 +80,7 @@ impl Default for Config {
             log: Log::default(),
             auth: Auth::default(),
             keys: None,
+            bus: bus::Config::default(),
             conversation: viberchat_conversation::Config::default(),
             message: viberchat_message::Config::default(),
             presence: viberchat_presence::Config::default(),
@@ -133,6 +137,7 @@ impl Config {
         let short = self.keys.as_ref().map(Keys::too_short).unwrap_or_default();
         let mut found: Vec<_> = short.iter().map(|key| format!("{key}: has less than 32 bytes")).collect();
         found.extend(self.auth.findings());
+        found.extend(of_section(self.bus.validate()));
         found.extend(of_section(self.conversation.validate()));
         found.extend(of_section(self.message.validate()));
         found.extend(of_section(self.presence.validate()));

@@ -1,6 +1,8 @@
 //! Secrets, and the keys of a deployment.
 //!
-//! Invariant: a secret is printed by nothing here except [`Secret::to_base64`].
+//! Invariant: a secret is printed by nothing here except [`Secret::to_base64`] and [`Password::expose`].
+
+mod password;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Sha256;
+
+pub use self::password::Password;
 
 use crate::id::Entropy;
 

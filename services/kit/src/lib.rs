@@ -5,6 +5,7 @@
 //! - [`error`] the one list of reasons and the one mapping to and from gRPC.
 //! - [`auth`] who calls and what they may call: tokens, the access table, the layer in front of every server, streams.
 //! - [`rpc`] the transport of generated clients, in this process and over the network.
+//! - [`bus`] hints between the instances of a service, which may be lost and are missed then.
 //! - [`keys`] the secrets of a deployment; [`page`] page tokens made with them.
 //! - [`config`], [`telemetry`], [`lifecycle`] what a process needs before it serves.
 //! - [`store`] what stores of several services need of an engine: PostgreSQL's settings, pool, retries and migrations.
@@ -20,6 +21,7 @@
 #![cfg_attr(feature = "testing", deny(unsafe_code))]
 
 pub mod auth;
+pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod error;

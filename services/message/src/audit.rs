@@ -1,12 +1,13 @@
 //! Notices what other processes wrote to the same store, and what a lost hint left out.
 //!
-//! The bus is inside the process. Another process on the same file is seen by the store only: when it says that somebody
+//! Another process on the same file, without a bus between the two, is seen by the store only: when it says that somebody
 //! else wrote, the heads of all followed conversations are read and told to those who follow.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
+use viberchat_kit::id::ConversationId;
 
 use crate::app::App;
 use crate::store::Result;
@@ -42,7 +43,12 @@ async fn look(app: &App, sweep: bool) -> Result<()> {
     if !(written || sweep) || !app.bus.is_followed() {
         return Ok(());
     }
-    for chunk in app.bus.followed().chunks(HEADS_AT_ONCE) {
+    read_heads(app, &app.bus.followed()).await
+}
+
+/// Reads the heads of these conversations and tells those who follow.
+pub(crate) async fn read_heads(app: &App, conversations: &[ConversationId]) -> Result<()> {
+    for chunk in conversations.chunks(HEADS_AT_ONCE) {
         let heads = app.store.heads(chunk.to_vec()).await?;
         for (conversation_id, head) in chunk.iter().zip(heads) {
             app.bus.publish_head(*conversation_id, head.seq);

@@ -1,8 +1,10 @@
-//! Hints inside the process: what was appended, and whose position moved.
+//! Hints: what was appended, and whose position moved. To subscribers inside the process, and to other instances.
 //!
 //! Hints may be lost, repeated or late; whoever listens checks `seq` and reads the log. Each subscriber has one inbox,
 //! bounded: when it is full, an entry becomes the mere knowledge that its conversation has more, and positions of one user
 //! collapse to the latest.
+
+mod others;
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
@@ -19,6 +21,8 @@ use viberchat_kit::id::{ConversationId, UserId};
 use crate::domain::entry::Entry;
 use crate::domain::position::Position;
 
+pub(crate) use self::others::{Others, hear_others};
+
 /// `Default` is there for arrays of up to 32.
 const SHARDS: usize = 32;
 /// Users whose latest position waits in an inbox. Beyond it positions are dropped; the next one tells as much.
@@ -27,8 +31,9 @@ const POSITIONS_MAX: usize = 4_096;
 type Listeners = SmallVec<[Arc<Inbox>; 1]>;
 
 /// Who follows which conversation.
-#[derive(Default)]
 pub(crate) struct Bus {
+    /// The other instances, if there is a bus between them.
+    others: Option<Others>,
     shards: [Mutex<HashMap<ConversationId, Listeners>>; SHARDS],
     hasher: RandomState,
     /// For the mutant `stream_gap_unnoticed`.
@@ -120,6 +125,11 @@ impl Contents {
 }
 
 impl Bus {
+    /// Nobody follows anything yet.
+    pub(crate) fn new(others: Option<Others>) -> Self {
+        Self { others, shards: Default::default(), hasher: RandomState::new(), published: AtomicU64::new(0) }
+    }
+
     fn shard(&self, conversation_id: ConversationId) -> &Mutex<HashMap<ConversationId, Listeners>> {
         &self.shards[self.hasher.hash_one(conversation_id) as usize % SHARDS]
     }
@@ -145,7 +155,15 @@ impl Bus {
         if entries.is_empty() && positions.is_empty() {
             return;
         }
+        if let Some(others) = &self.others {
+            others.tell(conversation_id, entries.last().map_or(0, |entry| entry.seq), positions);
+        }
         let entries = if fault::mutant("stream_gap_unnoticed") { self.lose_some(entries) } else { entries };
+        self.deliver(conversation_id, entries, positions);
+    }
+
+    /// To the subscribers of this process.
+    fn deliver(&self, conversation_id: ConversationId, entries: &[Arc<Entry>], positions: &[Position]) {
         let shard = self.shard(conversation_id).lock();
         let Some(listeners) = shard.get(&conversation_id) else { return };
         for listener in listeners {
@@ -160,6 +178,13 @@ impl Bus {
         for listener in listeners {
             listener.contents.lock().note_head(conversation_id, seq);
             listener.ready.notify_one();
+        }
+    }
+
+    /// Positions moved at another instance.
+    fn publish_positions(&self, conversation_id: ConversationId, positions: &[Position]) {
+        if !positions.is_empty() {
+            self.deliver(conversation_id, &[], positions);
         }
     }
 

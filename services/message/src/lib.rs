@@ -7,7 +7,7 @@
 //! - `lane` the only way into the log: one append in flight per conversation, decided at the head.
 //! - `store` the log on disk: the trait with its guarantees, SQLite or Cassandra behind it.
 //! - `authorize` who is a member, asked of the conversation service; `activity` tells it of new messages.
-//! - `subscribe` following live; `bus` hints inside the process; `audit` what other processes wrote.
+//! - `subscribe` following live; `bus` hints inside the process and between instances; `audit` what other processes wrote.
 //! - `app` what handlers share; `config`, `metrics`.
 //!
 //! Invariants
@@ -40,6 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::service::Routes;
+use viberchat_kit::bus::BusError;
 use viberchat_kit::clock::SharedClock;
 use viberchat_kit::config::ConfigError;
 use viberchat_kit::id::SharedEntropy;
@@ -56,6 +57,7 @@ pub use self::rpc::METHODS;
 use self::activity::Activity;
 use self::app::{App, AppMetrics};
 use self::authorize::Authorizer;
+use self::bus::{Bus, Others};
 use self::lane::{LaneLimits, Lanes, Tools};
 use self::metrics::{AuthorizeMetrics, LaneMetrics, StoreMetrics, SubscribeMetrics};
 use self::rpc::MessageRpc;
@@ -77,6 +79,8 @@ pub struct Deps {
     pub metrics: Metrics,
     /// The conversation service: `AuthorizeMember`, `RecordActivity`.
     pub conversation: Channel,
+    /// The bus between the instances of this service. `None`: they hear of each other by the store.
+    pub bus: Option<viberchat_kit::bus::Bus>,
 }
 
 /// Why the service cannot start.
@@ -88,6 +92,9 @@ pub enum BuildError {
     /// The store cannot be opened.
     #[error("the message store cannot be opened: {0}")]
     Store(String),
+    /// The bus cannot be used.
+    #[error(transparent)]
+    Bus(#[from] BusError),
 }
 
 /// A running service. Clones are the same one.
@@ -103,7 +110,7 @@ pub struct Service {
 pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
     config.validate()?;
     let store = open_store(&config, &deps).await?;
-    let Deps { clock, entropy, keys, lifecycle, metrics, conversation } = deps;
+    let Deps { clock, entropy, keys, lifecycle, metrics, conversation, bus } = deps;
     let authorizer = Arc::new(Authorizer::new(
         conversation.clone(),
         Duration::from_millis(config.authorization_grace_ms),
@@ -113,7 +120,12 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
     ));
     let interval = Duration::from_millis(config.activity_interval_ms);
     let activity = Arc::new(Activity::new(conversation, interval, lifecycle.clone()));
-    let bus = Arc::default();
+    let others = bus.as_ref().map(|bus| Others::new(bus, entropy.as_ref()));
+    let heard = match &bus {
+        Some(bus) => Some(Others::listen(bus).await?),
+        None => None,
+    };
+    let bus = Arc::new(Bus::new(others));
     let tools = Tools {
         store: Arc::clone(&store),
         authorizer: Arc::clone(&authorizer),
@@ -138,6 +150,9 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
     });
     lifecycle.spawn("message-activity-tick", activity.run());
     lifecycle.spawn("message-audit", audit::run(Arc::clone(&app)));
+    if let Some(heard) = heard {
+        lifecycle.spawn("message-bus", bus::hear_others(Arc::clone(&app), heard));
+    }
     Ok(Service { app })
 }
 

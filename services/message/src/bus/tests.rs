@@ -30,7 +30,7 @@ fn position(name: &str, read_seq: u64) -> Position {
 
 #[tokio::test]
 async fn hints_come_to_those_who_follow() {
-    let bus = Bus::default();
+    let bus = Bus::new(None);
     let (one, two) = (Arc::new(Inbox::new(10)), Arc::new(Inbox::new(10)));
     bus.follow(id(1), &one);
     bus.follow(id(1), &two);
@@ -55,7 +55,7 @@ async fn hints_come_to_those_who_follow() {
 
 #[tokio::test]
 async fn a_full_inbox_keeps_the_head_and_the_latest_positions() {
-    let bus = Bus::default();
+    let bus = Bus::new(None);
     let inbox = Arc::new(Inbox::new(2));
     bus.follow(id(1), &inbox);
     for seq in 1..=5 {
@@ -72,7 +72,7 @@ async fn a_full_inbox_keeps_the_head_and_the_latest_positions() {
 
 #[tokio::test]
 async fn whoever_waits_is_woken() {
-    let bus = Bus::default();
+    let bus = Bus::new(None);
     let inbox = Arc::new(Inbox::new(2));
     bus.follow(id(1), &inbox);
     let waiting = inbox.take();

@@ -88,6 +88,16 @@ fn reaction_to_proto(reaction: ReactionCount) -> proto::Reaction {
     proto::Reaction { emoji, count, reacted }
 }
 
+/// A position, as another instance says it. `None`: of nobody.
+pub(crate) fn position_from_proto(position: &proto::Position) -> Option<Position> {
+    Some(Position {
+        user: UserId::parse(&position.user_id).ok()?,
+        read_seq: position.read_seq,
+        read_message_no: position.read_message_no,
+        delivered_seq: position.delivered_seq,
+    })
+}
+
 /// A position.
 pub(crate) fn position_to_proto(conversation_id: ConversationId, position: &Position) -> proto::Position {
     proto::Position {

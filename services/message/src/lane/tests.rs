@@ -136,7 +136,7 @@ impl Rig {
         let tools = Tools {
             store: store.clone(),
             authorizer: Arc::new(authorizer),
-            bus: Arc::default(),
+            bus: Arc::new(Bus::new(None)),
             activity: Arc::new(Activity::new(nobody, Duration::from_secs(5), handle.clone())),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),

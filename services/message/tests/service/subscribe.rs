@@ -5,12 +5,13 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
+use viberchat_engines::Server;
 use viberchat_kit::error::{Error, Reason};
 use viberchat_kit::id::ConversationId;
 use viberchat_proto::message::v1::subscribe_request::Request as Asked;
 use viberchat_proto::message::v1::subscribe_response::Push;
 use viberchat_proto::message::v1::{
-    LogEntry, SubscribeAdd, SubscribeRemove, SubscribeRequest, SubscribeResponse, SubscribeStart, Subscribed,
+    LogEntry, MarkReadRequest, SubscribeAdd, SubscribeRemove, SubscribeRequest, SubscribeResponse, SubscribeStart, Subscribed,
 };
 use viberchat_proto::types::v1::{RequestContext, Role};
 
@@ -75,6 +76,36 @@ impl Following {
             }
         }
     }
+}
+
+/// Positions are not in the log: what the store does not say, the bus does.
+#[tokio::test]
+async fn what_moves_at_another_instance_is_heard_by_the_bus() {
+    let Some(url) = tokio::task::spawn_blocking(|| Server::Nats.address()).await.unwrap() else { return };
+    let namespace = format!("message-{}", std::process::id());
+    let world = World::new();
+    let (here, there) = (world.node_on_bus(&url, &namespace).await, world.node_on_bus(&url, &namespace).await);
+    let id = world.members.direct(["alice", "bob"]);
+    sent(&mut here.client(), "alice", id, "m1", "text").await;
+    let mut gateway = Following::open(&mut there.client()).await;
+    gateway.add("", 1, &[(id, Some(1))]).await;
+    assert_eq!(gateway.subscribed().await.head_seq, 1);
+    let mut seq = 1;
+    // The first hints may be lost: the subscription may not have arrived yet.
+    eventually("a position is heard", Duration::from_secs(20), async || {
+        seq = sent(&mut here.client(), "alice", id, &format!("m{}", seq + 1), "text").await.seq;
+        let read = MarkReadRequest { conversation_id: id.to_string(), seq };
+        here.client().mark_read(by("bob", read)).await.unwrap();
+        loop {
+            match gateway.push().await {
+                Push::Position(position) if position.user_id == "bob" => return true,
+                Push::Entry(_) | Push::Position(_) => {}
+                Push::Heartbeat(_) => return false,
+                other => panic!("{other:?}"),
+            }
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

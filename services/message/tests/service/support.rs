@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tower::Layer as _;
 use viberchat_engines::Server;
 use viberchat_kit::auth::{Access, AuthLayer, MethodRule, MethodTable, Scope, ServiceIdentity};
+use viberchat_kit::bus::Bus;
 use viberchat_kit::clock::SystemClock;
 use viberchat_kit::error::{Error, Reason};
 use viberchat_kit::id::{ConversationId, Entropy as _, SystemEntropy, UserId};
@@ -328,6 +329,16 @@ impl World {
     }
 
     pub(crate) async fn node_with(&self, change: impl FnOnce(&mut Config)) -> Node {
+        self.start(change, None).await
+    }
+
+    /// One that others hear by the bus at this address.
+    pub(crate) async fn node_on_bus(&self, url: &str, namespace: &str) -> Node {
+        let bus = viberchat_kit::bus::Config { url: url.into(), namespace: namespace.into(), ..Default::default() };
+        self.start(|_| {}, Some(bus)).await
+    }
+
+    async fn start(&self, change: impl FnOnce(&mut Config), bus: Option<viberchat_kit::bus::Config>) -> Node {
         let lifecycle = Lifecycle::new();
         let table = Arc::new(MethodTable::new(&[CONVERSATION_METHODS]));
         let server = ConversationServiceServer::new(ConversationServer(self.members.clone()));
@@ -345,6 +356,10 @@ impl World {
         }
         change(&mut config);
         let metrics = Metrics::new();
+        let bus = match bus {
+            Some(bus) => Some(Bus::connect(&bus, lifecycle.handle(), &metrics).await.unwrap()),
+            None => None,
+        };
         let deps = Deps {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
@@ -352,6 +367,7 @@ impl World {
             lifecycle: lifecycle.handle(),
             metrics: metrics.clone(),
             conversation,
+            bus,
         };
         Node { service: build(config, deps).await.unwrap(), metrics, lifecycle }
     }

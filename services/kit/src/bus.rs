@@ -1,0 +1,158 @@
+//! Hints between the instances of a service.
+//!
+//! The bus may lose, repeat and reorder: it carries hints, and whoever listens reads the store to know. What makes loss
+//! noticed: every publisher numbers what it says in each of 256 shards, and repeats its last numbers once a second. A
+//! listener that misses a number, or hears nothing more of a publisher, is told which shards to look after in the store.
+//!
+//! Map: [`Bus`] the connection to NATS; [`Publisher`] speaks on a topic and never waits; [`Listener`] hears the others;
+//! `numbers` what a listener knows of publishers, pure; `envelope` the bytes.
+//!
+//! Invariants: a process works without the bus, with more latency; what is published is dropped rather than waited for,
+//! and its number is spent, so that listeners notice; a publisher does not hear itself.
+
+mod config;
+mod envelope;
+mod listener;
+mod numbers;
+mod publisher;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::ConnectOptions;
+
+pub use self::config::Config;
+pub use self::listener::{Heard, Listener};
+pub use self::numbers::ShardSet;
+pub use self::publisher::Publisher;
+
+use crate::id::Entropy;
+use crate::lifecycle;
+use crate::telemetry::Metrics;
+use metrics::BusMetrics;
+
+mod metrics;
+
+/// Keys are spread over so many shards. A constant of the format.
+pub const SHARDS: usize = 256;
+
+/// Between two repetitions of a publisher's last numbers.
+const BEACON_INTERVAL: Duration = Duration::from_secs(1);
+/// A publisher that has said nothing for so long is gone, or cannot be heard.
+const SILENT_AFTER: Duration = Duration::from_secs(3);
+/// Hints that wait for the connection; more are dropped.
+const QUEUE_MAX: usize = 1_024;
+/// Hints that wait for a listener; more are dropped by the client.
+const UNREAD_MAX: usize = 4_096;
+const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
+
+/// One life of a publisher.
+type PublisherId = [u8; 16];
+
+/// Why there is no bus.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// The file with credentials cannot be used.
+    #[error("bus.credentials_file: {0}")]
+    Credentials(#[source] std::io::Error),
+    /// The client refused the configuration.
+    #[error("bus.url: {0}")]
+    Connect(#[source] async_nats::ConnectError),
+    /// It could not listen.
+    #[error("the bus cannot be listened to: {0}")]
+    Listen(#[source] async_nats::SubscribeError),
+}
+
+/// The connection of a process. Clones are the same one.
+#[derive(Clone)]
+pub struct Bus {
+    client: async_nats::Client,
+    /// `<namespace>.v1.`
+    prefix: Arc<str>,
+    lifecycle: lifecycle::Handle,
+    metrics: BusMetrics,
+}
+
+impl Bus {
+    /// Connects in the background, now and whenever the connection is lost.
+    ///
+    /// # Errors
+    /// [`BusError`], if it never can.
+    pub async fn connect(
+        config: &Config,
+        lifecycle: lifecycle::Handle,
+        metrics: &Metrics,
+    ) -> Result<Self, BusError> {
+        let metrics = BusMetrics::new(metrics);
+        let addresses: Vec<&str> = config.url.split(',').collect();
+        let client = options(config, &metrics).await?.connect(addresses).await.map_err(BusError::Connect)?;
+        Ok(Self { client, prefix: format!("{}.v1.", config.namespace).into(), lifecycle, metrics })
+    }
+
+    /// Speaks on a topic, as a publisher of its own.
+    pub fn publisher(&self, topic: &'static str, entropy: &dyn Entropy) -> Publisher {
+        let mut id = PublisherId::default();
+        entropy.fill(&mut id);
+        publisher::spawn(self.clone(), topic, id)
+    }
+
+    /// Hears what all others say on a topic from now on.
+    ///
+    /// # Errors
+    /// [`BusError::Listen`].
+    pub async fn listen(&self, topic: &str) -> Result<Listener, BusError> {
+        let subscriber = self.client.subscribe(self.subject(topic, ">")).await.map_err(BusError::Listen)?;
+        Ok(Listener::new(subscriber, self.metrics.clone()))
+    }
+
+    fn subject(&self, topic: &str, end: impl std::fmt::Display) -> String {
+        format!("{}{topic}.{end}", self.prefix)
+    }
+}
+
+async fn options(config: &Config, metrics: &BusMetrics) -> Result<ConnectOptions, BusError> {
+    let connected = metrics.connected.clone();
+    let mut options = ConnectOptions::new()
+        .name("viberchat")
+        .no_echo()
+        .retry_on_initial_connect()
+        .subscription_capacity(UNREAD_MAX)
+        .reconnect_delay_callback(|attempts| {
+            Duration::from_millis(50u64.saturating_mul(1 << attempts.min(10))).min(RECONNECT_DELAY_MAX)
+        })
+        .event_callback(move |event| {
+            let connected = connected.clone();
+            async move {
+                match event {
+                    async_nats::Event::Connected => drop(connected.set(1)),
+                    async_nats::Event::Disconnected => drop(connected.set(0)),
+                    async_nats::Event::SlowConsumer(_) => tracing::debug!("the bus dropped hints"),
+                    event => tracing::info!(%event, "bus"),
+                }
+            }
+        });
+    if let Some(file) = &config.credentials_file {
+        options = options.credentials_file(file).await.map_err(BusError::Credentials)?;
+    }
+    if let (Some(user), Some(password)) = (&config.user, &config.password) {
+        options = options.user_and_password(user.clone(), password.expose().to_owned());
+    }
+    if let Some(file) = &config.ca_file {
+        options = options.add_root_certificates(file.clone());
+    }
+    if let (Some(certificate), Some(key)) = (&config.certificate_file, &config.key_file) {
+        options = options.add_client_certificate(certificate.clone(), key.clone());
+    }
+    Ok(options.require_tls(config.tls))
+}
+
+/// The shard of a key, the same on every instance and in every release (FNV-1a, 64 bits).
+pub fn shard_of(key: &[u8]) -> u8 {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let hash = key.iter().fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
+    (hash ^ (hash >> 32)) as u8
+}
+
+#[cfg(test)]
+mod tests;
