@@ -13,15 +13,28 @@ const KEYS_EXAMPLE: &str = "
 ";
 
 /// Keys of a section that have no default, below its heading.
-const OPTIONAL_KEYS: &[(&str, &str)] = &[(
-    "[auth]\n",
-    "\
+const OPTIONAL_KEYS: &[(&str, &str)] = &[
+    (
+        "[auth]\n",
+        "\
 # The public keys of the host application, RS256, ES256 or EdDSA: a file or an address, and whom to trust for it.
 # jwks_file = \"/etc/viberchat/jwks.json\"
 # jwks_url = \"https://id.example.org/.well-known/jwks.json\"
 # jwks_ca_file = \"/etc/viberchat/ca.pem\"
 ",
-)];
+    ),
+    (
+        "[services]\n",
+        "\
+# For processes that run one service each: where the others are, and a service token to show them, which is otherwise
+# signed with keys.tokens.
+# conversation = \"http://conversation:8081\"
+# message = \"http://message:8081\"
+# presence = \"http://presence:8081\"
+# token_file = \"/run/secrets/viberchat-token\"
+",
+    ),
+];
 
 pub(crate) fn run(command: &ConfigCommand) -> anyhow::Result<()> {
     match command {
@@ -62,7 +75,8 @@ mod tests {
         let text = example().unwrap();
         let config: Config = toml::from_str(&text).unwrap();
         assert_eq!(config.findings(), Vec::<String>::new());
-        for key in ["jwks_file", "jwks_url", "jwks_ca_file", "issuer", "token_lifetime_max_s"] {
+        for key in ["jwks_file", "jwks_url", "jwks_ca_file", "issuer", "token_lifetime_max_s", "presence", "token_file"]
+        {
             assert!(text.contains(&format!("{key} = ")), "{key}");
         }
         let uncommented: String = text

@@ -12,6 +12,8 @@ mod late;
 mod outbound;
 mod remote;
 mod streamed;
+mod target;
+mod token;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,7 +27,8 @@ use tower::Service;
 
 pub use late::LateBinding;
 pub use outbound::{for_caller, on_behalf_of, with_deadline};
-pub use remote::{ServiceToken, TokenSource};
+pub use target::{InvalidTarget, Target};
+pub use token::{InvalidTokenFile, ServiceToken, TokenFile, TokenSource};
 
 use crate::auth::ServiceIdentity;
 use crate::error::Error;
@@ -61,12 +64,12 @@ impl Channel {
         Self(Arc::new(in_process::InProcess::new(server, identity)))
     }
 
-    /// Calls `uri` over HTTP/2 with a service token. Connects at the first call, and again whenever it has to.
+    /// Calls `target` over HTTP/2 with a service token. Connects at the first call, and again whenever it has to.
     ///
     /// # Errors
-    /// When `uri` is none.
-    pub fn connect(uri: &str, token: TokenSource) -> Result<Self, tonic::transport::Error> {
-        Ok(Self(Arc::new(remote::Remote::new(uri, token)?)))
+    /// When it is none.
+    pub fn connect(target: &Target, token: TokenSource) -> Result<Self, tonic::transport::Error> {
+        Ok(Self(Arc::new(remote::Remote::new(target, token)?)))
     }
 
     /// A channel whose server comes later; calls before that answer UNAVAILABLE, not attempted.

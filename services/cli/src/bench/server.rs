@@ -126,7 +126,7 @@ impl Server {
         let clock = Arc::new(SystemClock);
         let signer = TokenSigner::new(&self.keys.tokens, clock.clone());
         let token = ServiceToken::new(signer, "bench", &[Scope::ActForUsers], TOKEN_TTL, clock);
-        Ok(Channel::connect(&format!("http://{}", self.grpc), token.into_source())?)
+        Ok(Channel::connect(&format!("http://{}", self.grpc).parse()?, token.into_source())?)
     }
 
     /// Ends the server as a crash does.

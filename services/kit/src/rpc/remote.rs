@@ -1,22 +1,16 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use parking_lot::Mutex;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::Endpoint;
 use tower::Service;
 
-use super::{ResponseFuture, Transport};
-use crate::auth::{Scope, TokenSigner};
-use crate::clock::{SharedClock, Timestamp};
+use super::token::TokenSource;
+use super::{ResponseFuture, Target, Transport};
 use crate::error::{Error, Result};
-
-/// Gives the token of the calling service, anew for each call.
-pub type TokenSource = Arc<dyn Fn() -> Result<String> + Send + Sync>;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -32,8 +26,8 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    pub(super) fn new(uri: &str, token: TokenSource) -> std::result::Result<Self, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(uri.to_owned())?
+    pub(super) fn new(target: &Target, token: TokenSource) -> std::result::Result<Self, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(target.to_string())?
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
@@ -62,44 +56,5 @@ impl Transport for Remote {
             std::future::poll_fn(|cx| connection.poll_ready(cx)).await?;
             Ok(connection.call(request).await?)
         })
-    }
-}
-
-/// The token of a service, signed anew when half of its time is over.
-pub struct ServiceToken {
-    signer: TokenSigner,
-    name: String,
-    scopes: Vec<Scope>,
-    ttl: Duration,
-    clock: SharedClock,
-    current: Mutex<Option<(String, Timestamp)>>,
-}
-
-impl ServiceToken {
-    /// For the service `name`.
-    pub fn new(signer: TokenSigner, name: &str, scopes: &[Scope], ttl: Duration, clock: SharedClock) -> Self {
-        Self { signer, name: name.to_owned(), scopes: scopes.to_vec(), ttl, clock, current: Mutex::new(None) }
-    }
-
-    /// A token with at least half of its time left.
-    ///
-    /// # Errors
-    /// As [`TokenSigner::sign_service`].
-    pub fn get(&self) -> Result<String> {
-        let now = self.clock.now();
-        let mut current = self.current.lock();
-        if let Some((token, renew_at)) = current.as_ref()
-            && now < *renew_at
-        {
-            return Ok(token.clone());
-        }
-        let token = self.signer.sign_service(&self.name, &self.scopes, self.ttl)?;
-        *current = Some((token.clone(), now.saturating_add(self.ttl / 2)));
-        Ok(token)
-    }
-
-    /// For [`super::Channel::connect`].
-    pub fn into_source(self) -> TokenSource {
-        Arc::new(move || self.get())
     }
 }
