@@ -17,7 +17,7 @@ use viberchat_kit::clock::{SharedClock, SystemClock};
 use viberchat_kit::id::{SharedEntropy, SystemEntropy};
 use viberchat_kit::keys::Keys;
 use viberchat_kit::lifecycle::{Handle, Lifecycle, ShutdownReport};
-use viberchat_kit::rpc::{Channel, ServiceToken, TokenFile, TokenSource};
+use viberchat_kit::rpc::{Channel, Instances, ServiceToken, TokenFile, TokenSource};
 use viberchat_kit::telemetry::Metrics;
 
 use crate::config::Config;
@@ -25,6 +25,9 @@ use crate::role::{Role, Service};
 
 /// What the services get to end even after an edge that took all the time.
 const CORE_DRAIN_MIN: Duration = Duration::from_secs(1);
+
+/// What connections without a call get to close.
+const WIRES_DRAIN: Duration = Duration::from_millis(500);
 
 /// How long a token is good that a process signs for itself. The longest streams last as long.
 const TOKEN_TTL: Duration = Duration::from_secs(3_600);
@@ -55,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) edge: Handle,
     /// Of the services and of what stays up until the end.
     pub(crate) core: Handle,
+    /// Of the connections to services elsewhere, which both need until the end.
+    wires: Handle,
     pub(crate) metrics: Metrics,
 }
 
@@ -64,19 +69,23 @@ pub(crate) struct Shared {
 pub(crate) struct Lifecycles {
     edge: Lifecycle,
     core: Lifecycle,
+    wires: Lifecycle,
 }
 
 impl Lifecycles {
     pub(crate) fn share(&self, keys: Arc<Keys>) -> Shared {
-        Shared { keys, edge: self.edge.handle(), core: self.core.handle(), metrics: Metrics::new() }
+        let (edge, core, wires) = (self.edge.handle(), self.core.handle(), self.wires.handle());
+        Shared { keys, edge, core, wires, metrics: Metrics::new() }
     }
 
-    /// Ends the edge, then the services, which get what is left of `drain`, but a second at least.
-    pub(crate) async fn shutdown(self, drain: Duration) -> [ShutdownReport; 2] {
+    /// Ends the edge, then the services, which get what is left of `drain`, but a second at least; then the connections,
+    /// which nobody uses any more.
+    pub(crate) async fn shutdown(self, drain: Duration) -> [ShutdownReport; 3] {
         let begin = Instant::now();
         let edge = self.edge.shutdown(drain).await;
         let left = drain.saturating_sub(begin.elapsed()).max(CORE_DRAIN_MIN);
-        [edge, self.core.shutdown(left).await]
+        let core = self.core.shutdown(left).await;
+        [edge, core, self.wires.shutdown(WIRES_DRAIN).await]
     }
 }
 
@@ -170,7 +179,12 @@ impl Parts<'_> {
             return Ok(in_process(self.auth, routes.prepare(), caller.name(), caller.scopes()));
         }
         let target = self.config.services.target(callee).with_context(|| format!("services.{}", callee.name()))?;
-        Ok(Channel::connect(target, self.token(caller)?)?)
+        // Both hold what streams have to hear in the memory of the instance.
+        let instances = match callee {
+            Service::Message | Service::Presence => Instances::One,
+            Service::Conversation | Service::Gateway => Instances::Any,
+        };
+        Ok(Channel::connect(target, instances, self.token(caller)?, &self.shared.wires))
     }
 
     /// What `caller` shows to services elsewhere.

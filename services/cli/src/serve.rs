@@ -133,9 +133,9 @@ impl Running {
         tracing::info!(signal, "draining");
         self.ready.store(false, Ordering::Release);
         self.health.set_serving(false).await;
-        let [edge, core] = lifecycles.shutdown(drain).await;
+        let [edge, core, wires] = lifecycles.shutdown(drain).await;
         self.assembled.close().await;
-        tracing::info!(?edge, ?core, "stopped");
+        tracing::info!(?edge, ?core, ?wires, "stopped");
         Ok(())
     }
 }

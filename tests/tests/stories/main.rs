@@ -26,6 +26,7 @@ mod cut_off;
 mod hidden_history;
 mod races;
 mod restart;
+mod split;
 mod store_away;
 
 use anyhow::Result;

@@ -36,6 +36,10 @@ impl Target {
     pub fn places(&self) -> usize {
         self.0.len()
     }
+
+    pub(super) fn hosts(&self) -> &[HostPort] {
+        &self.0
+    }
 }
 
 impl FromStr for Target {
