@@ -15,7 +15,7 @@ use viberchat_tests::{
     client::{Attempt, Client, channel, http, socket::Encoding},
     cluster::{Settings, Split},
     history::{Action, Answer, Counters, Door, Recorder, text_with},
-    workload::{Crowd, Plan, judge, size_from_environment},
+    workload::{Crowd, Plan, judge},
 };
 
 /// After a restart writes succeed within this time.
@@ -26,18 +26,6 @@ const GRACE: Duration = Duration::from_secs(3);
 
 fn settings() -> Result<Settings> {
     Settings::new(env!("CARGO_BIN_EXE_viberchat-under-test"))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn users_who_chat_on_services_apart_see_what_the_contract_promises() -> Result<()> {
-    let split = Split::start(&settings()?).await?;
-    let recorder = Recorder::default();
-    let plan = Plan { steps: size_from_environment("VIBERCHAT_TEST_STEPS", 100), ..Plan::default() };
-    let mut crowd = Crowd::gather(&plan, &[&split.gateway], &recorder).await?;
-    crowd.chat().await;
-    let report = judge(crowd, &mut split.into_servers(), &recorder).await?;
-    report.assert_green(Counters { duplicates: 5, resumed: 5, filled: 1, conditions_lost: 0 });
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
