@@ -81,7 +81,7 @@ impl Client {
             encoding,
             recorder: recorder.clone(),
             http: HttpDoor::new(&addresses.http, &token),
-            grpc: GrpcDoor::new(channel(&addresses.grpc)?, &service, Some(user)),
+            grpc: GrpcDoor::new(&server.services(), &service, Some(user))?,
             token,
             socket: None,
             last: None,

@@ -1,4 +1,5 @@
-//! Builds all services in one process. They call each other by the same clients as over a network, without a socket.
+//! Builds what a process runs. Services call each other by the same clients in one process, without a socket, and over a
+//! network.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,40 +10,46 @@ use axum::Router;
 use tokio::time::Instant;
 use tonic::service::Routes;
 use tower::Layer as _;
-use viberchat_kit::auth::{AuthLayer, MethodTable, OPEN_METHODS, Scope, ServiceIdentity, TokenVerifier};
+use viberchat_kit::auth::{
+    AuthLayer, MethodRule, MethodTable, OPEN_METHODS, Scope, ServiceIdentity, TokenSigner, TokenVerifier,
+};
 use viberchat_kit::bus::Bus;
 use viberchat_kit::clock::{SharedClock, SystemClock};
 use viberchat_kit::id::{SharedEntropy, SystemEntropy};
 use viberchat_kit::keys::Keys;
 use viberchat_kit::lifecycle::{Handle, Lifecycle, ShutdownReport};
-use viberchat_kit::rpc::Channel;
+use viberchat_kit::rpc::{Channel, Instances, ServiceToken, TokenFile, TokenSource};
 use viberchat_kit::telemetry::Metrics;
 
 use crate::config::Config;
-
-/// What each service of the process may do at the others.
-const GATEWAY_SCOPES: &[Scope] = &[Scope::ActForUsers, Scope::Authorize, Scope::Relay];
-const MESSAGE_SCOPES: &[Scope] = &[Scope::Authorize, Scope::Relay];
-const PRESENCE_SCOPES: &[Scope] = &[Scope::Authorize];
-const CONVERSATION_SCOPES: &[Scope] = &[Scope::Relay];
+use crate::role::{Role, Service};
 
 /// What the services get to end even after an edge that took all the time.
 const CORE_DRAIN_MIN: Duration = Duration::from_secs(1);
 
-/// All services, running.
+/// What connections without a call get to close.
+const WIRES_DRAIN: Duration = Duration::from_millis(500);
+
+/// How long a token is good that a process signs for itself. The longest streams last as long.
+const TOKEN_TTL: Duration = Duration::from_secs(3_600);
+
+/// What the process runs, running.
 pub(crate) struct Assembled {
-    pub(crate) gateway: Arc<viberchat_gateway::Service>,
+    pub(crate) role: Role,
+    /// The only service with a door of its own.
+    pub(crate) gateway: Option<Arc<viberchat_gateway::Service>>,
     services: Services,
-    /// All services and the gateway's operations, for the gRPC door; `auth` belongs around them.
+    /// All services of the process and the gateway's operations, for the gRPC door; `auth` belongs around them.
     pub(crate) routes: Routes,
     pub(crate) auth: AuthLayer,
 }
 
-/// What the gateway calls.
+/// The services of this process that are called by others.
+#[derive(Default)]
 struct Services {
-    conversation: viberchat_conversation::Service,
-    message: viberchat_message::Service,
-    presence: viberchat_presence::Service,
+    conversation: Option<viberchat_conversation::Service>,
+    message: Option<viberchat_message::Service>,
+    presence: Option<viberchat_presence::Service>,
 }
 
 /// What the process gives to all services.
@@ -52,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) edge: Handle,
     /// Of the services and of what stays up until the end.
     pub(crate) core: Handle,
+    /// Of the connections to services elsewhere, which both need until the end.
+    wires: Handle,
     pub(crate) metrics: Metrics,
 }
 
@@ -61,38 +70,49 @@ pub(crate) struct Shared {
 pub(crate) struct Lifecycles {
     edge: Lifecycle,
     core: Lifecycle,
+    wires: Lifecycle,
 }
 
 impl Lifecycles {
     pub(crate) fn share(&self, keys: Arc<Keys>) -> Shared {
-        Shared { keys, edge: self.edge.handle(), core: self.core.handle(), metrics: Metrics::new() }
+        let (edge, core, wires) = (self.edge.handle(), self.core.handle(), self.wires.handle());
+        Shared { keys, edge, core, wires, metrics: Metrics::new() }
     }
 
-    /// Ends the edge, then the services, which get what is left of `drain`, but a second at least.
-    pub(crate) async fn shutdown(self, drain: Duration) -> [ShutdownReport; 2] {
+    /// Ends the edge, then the services, which get what is left of `drain`, but a second at least; then the connections,
+    /// which nobody uses any more.
+    pub(crate) async fn shutdown(self, drain: Duration) -> [ShutdownReport; 3] {
         let begin = Instant::now();
         let edge = self.edge.shutdown(drain).await;
         let left = drain.saturating_sub(begin.elapsed()).max(CORE_DRAIN_MIN);
-        [edge, self.core.shutdown(left).await]
+        let core = self.core.shutdown(left).await;
+        [edge, core, self.wires.shutdown(WIRES_DRAIN).await]
     }
 }
 
 impl Assembled {
-    /// The services behind authorization, as `name` with `scopes` calls them.
+    /// The services of this process behind authorization, as `name` with `scopes` calls them.
     pub(crate) fn channel(&self, name: &str, scopes: &[Scope]) -> Channel {
-        channel(&self.auth, &self.routes, name, scopes)
+        in_process(&self.auth, self.routes.clone(), name, scopes)
     }
 
     /// Closes the stores, after all tasks have ended.
     pub(crate) async fn close(&self) {
-        self.services.presence.close().await;
-        self.services.message.close().await;
-        self.services.conversation.close().await;
+        let Services { conversation, message, presence } = &self.services;
+        if let Some(presence) = presence {
+            presence.close().await;
+        }
+        if let Some(message) = message {
+            message.close().await;
+        }
+        if let Some(conversation) = conversation {
+            conversation.close().await;
+        }
     }
 }
 
-/// Opens the stores in the data folder and starts every service. `extra` is served at the public door as well.
-pub(crate) async fn all(config: &Config, shared: &Shared, extra: Router) -> anyhow::Result<Assembled> {
+/// Opens the stores in the data folder and starts the services of `role`. `extra` is served at the public door as well.
+pub(crate) async fn assemble(role: Role, config: &Config, shared: &Shared, extra: Router) -> anyhow::Result<Assembled> {
     let clock: SharedClock = Arc::new(SystemClock);
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let jwks = config.auth.jwks(&shared.metrics).await?;
@@ -100,30 +120,47 @@ pub(crate) async fn all(config: &Config, shared: &Shared, extra: Router) -> anyh
         shared.core.spawn("auth.jwks", jwks.clone().run(shared.core.soft()));
     }
     let verifier = Arc::new(config.verifier(&shared.keys, jwks, clock.clone())?);
-    let methods = [
-        viberchat_conversation::METHODS,
-        viberchat_message::METHODS,
-        viberchat_presence::METHODS,
-        viberchat_gateway::METHODS,
-        OPEN_METHODS,
-    ];
+    let methods: Vec<&[MethodRule]> = role.services().map(Service::methods).chain([OPEN_METHODS]).collect();
     let auth = AuthLayer::new(verifier.clone(), Arc::new(MethodTable::new(&methods)));
-
     let parts = Parts { config, shared, clock, entropy, verifier, auth: &auth };
 
+    let mut services = Services::default();
     // The two call each other: the conversation service gets the message service once that is there.
-    let (message_channel, message_binding) = Channel::late();
-    let conversation = parts.conversation(message_channel).await.context("conversation service")?;
-    let message = parts.message(&conversation).await.context("message service")?;
-    message_binding.bind(channel(&auth, &message.routes(), "conversation", CONVERSATION_SCOPES));
-    let presence = parts.presence(&conversation).await.context("presence service")?;
-    let services = Services { conversation, message, presence };
-    let gateway = parts.gateway(&services, extra).await.context("gateway")?;
+    let (message, message_binding) = Channel::late();
+    if role.runs(Service::Conversation) {
+        services.conversation = Some(parts.conversation(message).await.context("conversation service")?);
+    }
+    if role.runs(Service::Message) {
+        services.message = Some(parts.message(&services).await.context("message service")?);
+    }
+    if role.runs(Service::Conversation) {
+        message_binding.bind(parts.channel(Service::Conversation, &services, Service::Message)?);
+    }
+    if role.runs(Service::Presence) {
+        services.presence = Some(parts.presence(&services).await.context("presence service")?);
+    }
+    let gateway = match role.runs(Service::Gateway) {
+        true => Some(Arc::new(parts.gateway(&services, extra).await.context("gateway")?)),
+        false => None,
+    };
 
-    let admin = viberchat_gateway::admin_routes(gateway.operations(), &shared.keys, parts.entropy.clone());
-    let all = [services.conversation.routes(), services.message.routes(), services.presence.routes(), admin];
-    let routes = merge(all).prepare();
-    Ok(Assembled { gateway: Arc::new(gateway), services, routes, auth })
+    let admin = gateway
+        .as_ref()
+        .map(|gateway| viberchat_gateway::admin_routes(gateway.operations(), &shared.keys, parts.entropy.clone()));
+    let routes = merge(Service::ALL.into_iter().filter_map(|service| services.routes(service)).chain(admin)).prepare();
+    Ok(Assembled { role, gateway, services, routes, auth })
+}
+
+impl Services {
+    /// `None`: it is not called, or not here.
+    fn routes(&self, service: Service) -> Option<Routes> {
+        match service {
+            Service::Conversation => self.conversation.as_ref().map(viberchat_conversation::Service::routes),
+            Service::Message => self.message.as_ref().map(viberchat_message::Service::routes),
+            Service::Presence => self.presence.as_ref().map(viberchat_presence::Service::routes),
+            Service::Gateway => None,
+        }
+    }
 }
 
 /// What all services are built of.
@@ -137,6 +174,30 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
+    /// `callee` as `caller` calls it: in this process if it runs here, else where the configuration says.
+    fn channel(&self, caller: Service, services: &Services, callee: Service) -> anyhow::Result<Channel> {
+        if let Some(routes) = services.routes(callee) {
+            return Ok(in_process(self.auth, routes.prepare(), caller.name(), caller.scopes()));
+        }
+        let target = self.config.services.target(callee).with_context(|| format!("services.{}", callee.name()))?;
+        // Both hold what streams have to hear in the memory of the instance.
+        let instances = match callee {
+            Service::Message | Service::Presence => Instances::One,
+            Service::Conversation | Service::Gateway => Instances::Any,
+        };
+        Ok(Channel::connect(target, instances, self.token(caller)?, &self.shared.wires))
+    }
+
+    /// What `caller` shows to services elsewhere.
+    fn token(&self, caller: Service) -> anyhow::Result<TokenSource> {
+        if let Some(file) = &self.config.services.token_file {
+            return Ok(TokenFile::open(file).context("services.token_file")?.into_source());
+        }
+        let signer = TokenSigner::new(&self.shared.keys.tokens, self.clock.clone());
+        let token = ServiceToken::new(signer, caller.name(), caller.scopes(), TOKEN_TTL, self.clock.clone());
+        Ok(token.into_source())
+    }
+
     async fn conversation(&self, message: Channel) -> anyhow::Result<viberchat_conversation::Service> {
         let mut config = self.config.conversation.clone();
         config.data_file = self.config.data_dir.join(&config.data_file);
@@ -151,10 +212,7 @@ impl Parts<'_> {
         Ok(viberchat_conversation::build(config, deps).await?)
     }
 
-    async fn message(
-        &self,
-        conversation: &viberchat_conversation::Service,
-    ) -> anyhow::Result<viberchat_message::Service> {
+    async fn message(&self, services: &Services) -> anyhow::Result<viberchat_message::Service> {
         let mut config = self.config.message.clone();
         config.data_file = self.config.data_dir.join(&config.data_file);
         let bus = match self.config.bus.is_set() {
@@ -167,46 +225,43 @@ impl Parts<'_> {
             keys: self.shared.keys.clone(),
             lifecycle: self.shared.core.clone(),
             metrics: self.shared.metrics.clone(),
-            conversation: channel(self.auth, &conversation.routes(), "message", MESSAGE_SCOPES),
+            conversation: self.channel(Service::Message, services, Service::Conversation)?,
             bus,
         };
         Ok(viberchat_message::build(config, deps).await?)
     }
 
-    async fn presence(
-        &self,
-        conversation: &viberchat_conversation::Service,
-    ) -> anyhow::Result<viberchat_presence::Service> {
+    async fn presence(&self, services: &Services) -> anyhow::Result<viberchat_presence::Service> {
         let mut config = self.config.presence.clone();
         config.data_file = self.config.data_dir.join(&config.data_file);
         let deps = viberchat_presence::Deps {
             clock: self.clock.clone(),
             lifecycle: self.shared.core.clone(),
             metrics: self.shared.metrics.clone(),
-            conversation: channel(self.auth, &conversation.routes(), "presence", PRESENCE_SCOPES),
+            conversation: self.channel(Service::Presence, services, Service::Conversation)?,
         };
         Ok(viberchat_presence::build(config, deps).await?)
     }
 
     async fn gateway(&self, services: &Services, extra: Router) -> anyhow::Result<viberchat_gateway::Service> {
-        let to = |routes: Routes| channel(self.auth, &routes, "gateway", GATEWAY_SCOPES);
+        let to = |callee| self.channel(Service::Gateway, services, callee);
         let deps = viberchat_gateway::Deps {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             lifecycle: self.shared.edge.clone(),
             metrics: self.shared.metrics.clone(),
             verifier: self.verifier.clone(),
-            conversation: to(services.conversation.routes()),
-            message: to(services.message.routes()),
-            presence: to(services.presence.routes()),
+            conversation: to(Service::Conversation)?,
+            message: to(Service::Message)?,
+            presence: to(Service::Presence)?,
             extra,
         };
         Ok(viberchat_gateway::build(self.config.gateway.clone(), deps).await?)
     }
 }
 
-fn channel(auth: &AuthLayer, routes: &Routes, name: &str, scopes: &[Scope]) -> Channel {
-    Channel::in_process(auth.layer(routes.clone().prepare()), ServiceIdentity::new(name, scopes))
+fn in_process(auth: &AuthLayer, routes: Routes, name: &str, scopes: &[Scope]) -> Channel {
+    Channel::in_process(auth.layer(routes), ServiceIdentity::new(name, scopes))
 }
 
 fn merge(all: impl IntoIterator<Item = Routes>) -> Routes {

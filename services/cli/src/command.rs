@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
+use crate::role::Role;
 use crate::{bench, config_command, dev, migrate, serve, token};
 
 #[derive(Debug, Parser)]
@@ -67,18 +68,12 @@ pub(crate) struct DevArgs {
 #[derive(Clone, Debug, Args)]
 struct ServeArgs {
     /// What to run in this process
-    service: ServedService,
+    role: Role,
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     listen: ListenArgs,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ServedService {
-    /// All services in one process
-    All,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -141,9 +136,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Dev(args) => run(dev::run(args)),
-        Command::Serve(ServeArgs { service: ServedService::All, config, listen }) => {
-            run(serve::run_all(config, listen))
-        }
+        Command::Serve(ServeArgs { role, config, listen }) => run(serve::run(role, config, listen)),
         Command::Token(args) => token::run(&args),
         Command::Migrate(command) => run(migrate::run(command)),
         Command::Config(command) => config_command::run(&command),

@@ -1,11 +1,12 @@
 //! The whole configuration: TOML, then `VIBERCHAT__SECTION__KEY`, then flags.
 
 mod auth;
+mod services;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use viberchat_kit::auth::{Jwks, TokenVerifier};
 use viberchat_kit::bus;
@@ -15,8 +16,10 @@ use viberchat_kit::keys::Keys;
 use viberchat_kit::telemetry::LogFormat;
 
 pub use auth::Auth;
+pub use services::Services;
 
 use crate::command::ListenArgs;
+use crate::role::Role;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +42,8 @@ pub struct Config {
     pub keys: Option<Keys>,
     /// The bus between instances.
     pub bus: bus::Config,
+    /// Where the services are that the process does not run itself.
+    pub services: Services,
     /// The conversation service.
     pub conversation: viberchat_conversation::Config,
     /// The message service.
@@ -81,6 +86,7 @@ impl Default for Config {
             auth: Auth::default(),
             keys: None,
             bus: bus::Config::default(),
+            services: Services::default(),
             conversation: viberchat_conversation::Config::default(),
             message: viberchat_message::Config::default(),
             presence: viberchat_presence::Config::default(),
@@ -138,6 +144,7 @@ impl Config {
         let mut found: Vec<_> = short.iter().map(|key| format!("{key}: has less than 32 bytes")).collect();
         found.extend(self.auth.findings());
         found.extend(of_section(self.bus.validate()));
+        found.extend(self.services.findings());
         found.extend(of_section(self.conversation.validate()));
         found.extend(of_section(self.message.validate()));
         found.extend(of_section(self.presence.validate()));
@@ -155,6 +162,18 @@ impl Config {
         self.keys.as_ref().context(
             "keys are missing: set keys.tokens, keys.pages and keys.fingerprint (`viberchat config example` shows how)",
         )
+    }
+
+    /// Whether all is there that a process of this role calls.
+    ///
+    /// # Errors
+    /// Names what is not.
+    pub(crate) fn require_services(&self, role: Role) -> anyhow::Result<()> {
+        let missing = self.services.missing(role);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        bail!("{}", missing.join("\n"))
     }
 
     /// Takes the users' tokens as configured, and the services' as signed by `keys`.

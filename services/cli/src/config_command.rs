@@ -25,6 +25,17 @@ const OPTIONAL_KEYS: &[(&str, &str)] = &[
 # jwks_ca_file = \"/etc/viberchat/ca.pem\"
 ",
     ),
+    (
+        "[services]\n",
+        "\
+# For processes that run one service each: where the others are, and a service token to show them, which is otherwise
+# signed with keys.tokens.
+# conversation = \"http://conversation:8081\"
+# message = \"http://message:8081\"
+# presence = \"http://presence:8081\"
+# token_file = \"/run/secrets/viberchat-token\"
+",
+    ),
 ];
 
 const POSTGRES_KEYS: &str = "\
@@ -75,7 +86,8 @@ mod tests {
         let text = example().unwrap();
         let config: Config = toml::from_str(&text).unwrap();
         assert_eq!(config.findings(), Vec::<String>::new());
-        for key in ["jwks_file", "jwks_url", "jwks_ca_file", "issuer", "token_lifetime_max_s"] {
+        for key in ["jwks_file", "jwks_url", "jwks_ca_file", "issuer", "token_lifetime_max_s", "presence", "token_file"]
+        {
             assert!(text.contains(&format!("{key} = ")), "{key}");
         }
         let uncommented: String = text

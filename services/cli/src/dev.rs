@@ -25,6 +25,7 @@ use viberchat_kit::telemetry;
 use crate::assemble::{self, Lifecycles};
 use crate::command::{DevArgs, ListenArgs};
 use crate::config::{Config, Listen};
+use crate::role::Role;
 use crate::serve::{Doors, Running};
 
 /// Tokens of the demo last a working day.
@@ -44,13 +45,13 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     require_loopback(&config.listen)?;
 
     let log = telemetry::init_logs(config.log.format, &config.log.filter)?;
-    let doors = Doors::bind(&config.listen).await?;
+    let doors = Doors::bind(Role::All, &config.listen).await?;
     assemble::create_folder(&config.data_dir)?;
     let keys = Arc::new(keys_in(&config.data_dir)?);
     let signer = Arc::new(TokenSigner::new(&keys.tokens, Arc::new(SystemClock)));
     let lifecycles = Lifecycles::default();
     let shared = lifecycles.share(keys);
-    let assembled = assemble::all(&config, &shared, token_door::router(signer.clone())).await?;
+    let assembled = assemble::assemble(Role::All, &config, &shared, token_door::router(signer.clone())).await?;
     let running = Running::start(doors, assembled, &shared, log).await?;
 
     let channel = running.assembled().channel("dev", &[Scope::ActForUsers, Scope::Authorize, Scope::Directory]);

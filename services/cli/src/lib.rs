@@ -1,9 +1,8 @@
 //! The binary `viberchat`: puts the services together and runs them.
 //!
-//! Map: [`command`] is the command line, [`config`] the whole configuration; `assemble` builds all services in one process,
-//! `listener` their gRPC and admin doors, `serve` runs them until a signal; `dev` adds people, a bot and a page to talk
-//! to; `migrate` brings schemas up to date; `token` and
-//! `config_command` are the small commands; `bench` measures.
+//! Map: [`command`] is the command line, [`config`] the whole configuration; `role` says what a process runs, `assemble`
+//! builds that, `listener` its gRPC and admin doors, `serve` runs it until a signal; `dev` adds people, a bot and a page to
+//! talk to; `migrate` brings schemas up to date; `token` and `config_command` are the small commands; `bench` measures.
 //!
 //! Invariants: services know nothing of each other's crates, only this one does; keys that `dev` made are taken by no other
 //! mode; what is printed on standard output is for people or scripts, logs go to standard error.
@@ -18,6 +17,7 @@ mod config_command;
 mod dev;
 mod listener;
 mod migrate;
+mod role;
 mod serve;
 mod token;
 

@@ -8,25 +8,29 @@ use std::time::Duration;
 use axum::Router;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tonic_health::server::HealthReporter;
 use viberchat_kit::lifecycle;
 use viberchat_kit::telemetry::{self, LogHandle};
 
 use crate::assemble::{self, Assembled, Lifecycles, Shared};
 use crate::command::ListenArgs;
 use crate::config::{Config, Listen};
+use crate::listener::grpc::Health;
 use crate::listener::{self, admin, grpc};
+use crate::role::{Role, Service};
 
-/// `viberchat serve all`.
-pub(crate) async fn run_all(file: Option<PathBuf>, listen: ListenArgs) -> anyhow::Result<()> {
+/// `viberchat serve <role>`.
+pub(crate) async fn run(role: Role, file: Option<PathBuf>, listen: ListenArgs) -> anyhow::Result<()> {
     let config = Config::load(file.as_deref(), &listen)?;
+    config.require_services(role)?;
     let keys = Arc::new(config.require_keys()?.clone());
     let log = telemetry::init_logs(config.log.format, &config.log.filter)?;
-    let doors = Doors::bind(&config.listen).await?;
-    assemble::create_folder(&config.data_dir)?;
+    let doors = Doors::bind(role, &config.listen).await?;
+    if role != Role::Gateway {
+        assemble::create_folder(&config.data_dir)?;
+    }
     let lifecycles = Lifecycles::default();
     let shared = lifecycles.share(keys);
-    let assembled = assemble::all(&config, &shared, Router::new()).await?;
+    let assembled = assemble::assemble(role, &config, &shared, Router::new()).await?;
     let running = Running::start(doors, assembled, &shared, log).await?;
     if listen.print_addresses {
         running.print_addresses()?;
@@ -36,7 +40,8 @@ pub(crate) async fn run_all(file: Option<PathBuf>, listen: ListenArgs) -> anyhow
 
 /// The listeners, bound before anything else starts, so that a taken port is the first thing heard of.
 pub(crate) struct Doors {
-    http: TcpListener,
+    /// The gateway's.
+    http: Option<TcpListener>,
     grpc: TcpListener,
     admin: TcpListener,
 }
@@ -44,15 +49,20 @@ pub(crate) struct Doors {
 /// The addresses that were bound.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Addresses {
-    pub(crate) http: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http: Option<String>,
     pub(crate) grpc: String,
     pub(crate) admin: String,
 }
 
 impl Doors {
-    pub(crate) async fn bind(listen: &Listen) -> anyhow::Result<Self> {
+    pub(crate) async fn bind(role: Role, listen: &Listen) -> anyhow::Result<Self> {
+        let http = match role.runs(Service::Gateway) {
+            true => Some(listener::bind("listen.http", &listen.http).await?),
+            false => None,
+        };
         Ok(Self {
-            http: listener::bind("listen.http", &listen.http).await?,
+            http,
             grpc: listener::bind("listen.grpc", &listen.grpc).await?,
             admin: listener::bind("listen.admin", &listen.admin).await?,
         })
@@ -60,7 +70,7 @@ impl Doors {
 
     pub(crate) fn addresses(&self) -> anyhow::Result<Addresses> {
         Ok(Addresses {
-            http: self.http.local_addr()?.to_string(),
+            http: self.http.as_ref().map(TcpListener::local_addr).transpose()?.map(|address| address.to_string()),
             grpc: self.grpc.local_addr()?.to_string(),
             admin: self.admin.local_addr()?.to_string(),
         })
@@ -72,7 +82,7 @@ pub(crate) struct Running {
     pub(crate) addresses: Addresses,
     assembled: Assembled,
     ready: Arc<AtomicBool>,
-    health: HealthReporter,
+    health: Health,
 }
 
 impl Running {
@@ -84,7 +94,7 @@ impl Running {
     ) -> anyhow::Result<Self> {
         let addresses = doors.addresses()?;
         let ready = Arc::new(AtomicBool::new(true));
-        let (routes, health) = grpc::with_health_and_reflection(assembled.routes.clone()).await?;
+        let (routes, health) = grpc::with_health_and_reflection(assembled.role, assembled.routes.clone()).await?;
         let tasks = &shared.core;
 
         let grpc = grpc::serve(doors.grpc, routes, assembled.auth.clone(), tasks.soft());
@@ -98,9 +108,11 @@ impl Running {
         let admin = admin::Admin { metrics: shared.metrics.clone(), log, ready: ready.clone() };
         let admin = admin::serve(doors.admin, admin, tasks.soft());
         tasks.spawn("admin", async move { report("admin", admin.await) });
-        let gateway = assembled.gateway.clone();
-        shared.edge.spawn("gateway.serve", async move { gateway.serve(doors.http).await });
-        tracing::info!(http = %addresses.http, grpc = %addresses.grpc, admin = %addresses.admin, "serving");
+        if let (Some(gateway), Some(http)) = (assembled.gateway.clone(), doors.http) {
+            shared.edge.spawn("gateway.serve", async move { gateway.serve(http).await });
+        }
+        let Addresses { http, grpc, admin } = &addresses;
+        tracing::info!(role = ?assembled.role, http, grpc, admin, "serving");
         Ok(Self { addresses, assembled, ready, health })
     }
 
@@ -120,10 +132,10 @@ impl Running {
         let signal = lifecycle::signals().await?;
         tracing::info!(signal, "draining");
         self.ready.store(false, Ordering::Release);
-        grpc::set_serving(&self.health, false).await;
-        let [edge, core] = lifecycles.shutdown(drain).await;
+        self.health.set_serving(false).await;
+        let [edge, core, wires] = lifecycles.shutdown(drain).await;
         self.assembled.close().await;
-        tracing::info!(?edge, ?core, "stopped");
+        tracing::info!(?edge, ?core, ?wires, "stopped");
         Ok(())
     }
 }

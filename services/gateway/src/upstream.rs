@@ -23,7 +23,7 @@ use std::time::Duration;
 use tonic::Request;
 use viberchat_kit::error::Error;
 use viberchat_kit::id::UserId;
-use viberchat_kit::rpc::{Channel, on_behalf_of, with_deadline};
+use viberchat_kit::rpc::{Channel, affinity, on_behalf_of, with_deadline};
 use viberchat_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
 use viberchat_proto::conversation::v1::user_directory_service_client::UserDirectoryServiceClient;
 use viberchat_proto::message::v1::message_service_client::MessageServiceClient;
@@ -53,9 +53,11 @@ impl Upstream {
         }
     }
 
-    /// A request for a user, within the usual time.
+    /// A request for a user, within the usual time. Those of one user meet at one instance.
     pub(crate) fn request<T>(&self, user: &UserId, message: T) -> Request<T> {
-        on_behalf_of(with_deadline(Request::new(message), self.timeout), user)
+        let mut request = on_behalf_of(with_deadline(Request::new(message), self.timeout), user);
+        affinity(&mut request, user.as_str());
+        request
     }
 }
 

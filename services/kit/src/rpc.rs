@@ -1,17 +1,20 @@
 //! One client transport for services in this process and elsewhere.
 //!
-//! Map: [`Channel`] is what generated clients are built on; `in_process` calls a server without a socket, `remote` over
-//! HTTP/2, `late` lets services that call each other be built one after the other; `streamed` says where the context
-//! stands in each streamed request.
+//! Map: [`Channel`] is what generated clients are built on; `in_process` calls a server without a socket, `remote` the
+//! instances of a `target` over HTTP/2, by `affinity` and with a `token`; `late` lets services that call each other be built
+//! one after the other; `outbound` is what requests carry; `streamed` says where the context stands in each streamed request.
 //!
 //! Invariants: a call means the same in both shapes, deadlines included; a `Status` of another service is never passed
 //! on as it came, but through [`Error::from_status`].
 
+mod affinity;
 mod in_process;
 mod late;
 mod outbound;
 mod remote;
 mod streamed;
+mod target;
+mod token;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,12 +26,16 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
+pub use affinity::affinity;
 pub use late::LateBinding;
 pub use outbound::{for_caller, on_behalf_of, with_deadline};
-pub use remote::{ServiceToken, TokenSource};
+pub use remote::Instances;
+pub use target::{InvalidTarget, Target};
+pub use token::{InvalidTokenFile, ServiceToken, TokenFile, TokenSource};
 
 use crate::auth::ServiceIdentity;
 use crate::error::Error;
+use crate::lifecycle::Handle;
 
 /// For outbound calls whose caller gave no deadline.
 pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(5);
@@ -61,12 +68,10 @@ impl Channel {
         Self(Arc::new(in_process::InProcess::new(server, identity)))
     }
 
-    /// Calls `uri` over HTTP/2 with a service token. Connects at the first call, and again whenever it has to.
-    ///
-    /// # Errors
-    /// When `uri` is none.
-    pub fn connect(uri: &str, token: TokenSource) -> Result<Self, tonic::transport::Error> {
-        Ok(Self(Arc::new(remote::Remote::new(uri, token)?)))
+    /// Calls the service at `target` over HTTP/2 with a service token. Connects at once, and again whenever it has to;
+    /// the connections are tasks of `tasks`, and end with its soft stop or with the last clone of the channel.
+    pub fn connect(target: &Target, instances: Instances, token: TokenSource, tasks: &Handle) -> Self {
+        Self(Arc::new(remote::Remote::start(target, instances, token, tasks)))
     }
 
     /// A channel whose server comes later; calls before that answer UNAVAILABLE, not attempted.

@@ -114,7 +114,7 @@ impl Subscription {
 
     /// The next push. An error is the end.
     async fn next(&mut self) -> Result<Push> {
-        let hard = self.app.lifecycle.hard();
+        let soft = self.app.lifecycle.soft();
         loop {
             if let Some(push) = self.at_hand() {
                 return Ok(push);
@@ -123,7 +123,7 @@ impl Subscription {
             // Cancel safe: futures that are under way are kept in `self`, requests and hints stay where they are.
             tokio::select! {
                 biased;
-                () = hard.cancelled() => return Err(Error::new(Reason::Draining, "the service stops")),
+                () = soft.cancelled() => return Err(Error::new(Reason::Draining, "the service stops")),
                 request = next_request(&mut self.requests), if self.starting.len() < STARTING_MAX => match request {
                     Ok(request) => self.ask(request),
                     Err(end) => return Err(end.into()),

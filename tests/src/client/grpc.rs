@@ -13,10 +13,13 @@ use tonic_prost::ProstCodec;
 use viberchat_kit::auth::ON_BEHALF_OF;
 
 use super::{CALL_LIMIT, Method, Refusal};
+use crate::cluster::Services;
 
 /// The gRPC door of a user.
 pub(crate) struct GrpcDoor {
-    channel: Channel,
+    conversation: Channel,
+    message: Channel,
+    presence: Channel,
     authorization: MetadataValue<Ascii>,
     /// The user that a service acts for.
     on_behalf_of: Option<MetadataValue<Ascii>>,
@@ -31,10 +34,30 @@ pub fn channel(address: &str) -> Result<Channel, tonic::transport::Error> {
 }
 
 impl GrpcDoor {
-    pub(crate) fn new(channel: Channel, token: &str, on_behalf_of: Option<&str>) -> Self {
+    pub(crate) fn new(
+        services: &Services,
+        token: &str,
+        on_behalf_of: Option<&str>,
+    ) -> Result<Self, tonic::transport::Error> {
         let authorization = format!("Bearer {token}").parse().expect("tokens are ASCII");
         let on_behalf_of = on_behalf_of.map(|user| user.parse().expect("the users of tests are ASCII"));
-        Self { channel, authorization, on_behalf_of }
+        Ok(Self {
+            conversation: channel(&services.conversation)?,
+            message: channel(&services.message)?,
+            presence: channel(&services.presence)?,
+            authorization,
+            on_behalf_of,
+        })
+    }
+
+    /// Where the service of a method is.
+    fn channel(&self, path: &str) -> Channel {
+        let is_of = |area: &str| path.starts_with(&format!("viberchat.{area}."));
+        match () {
+            () if is_of("message") => self.message.clone(),
+            () if is_of("presence") => self.presence.clone(),
+            () => self.conversation.clone(),
+        }
     }
 
     /// Calls a method. The answer comes with its bytes.
@@ -44,7 +67,7 @@ impl GrpcDoor {
         if let Some(user) = &self.on_behalf_of {
             request.metadata_mut().insert(ON_BEHALF_OF, user.clone());
         }
-        let mut client = Grpc::new(self.channel.clone());
+        let mut client = Grpc::new(self.channel(M::PATH));
         let called = async {
             client.ready().await.map_err(Refusal::unreachable)?;
             let path = PathAndQuery::try_from(format!("/{}", M::PATH)).map_err(Refusal::unreachable)?;

@@ -40,7 +40,7 @@ impl Listener {
     /// # Errors
     /// If the server does not take the stream.
     pub async fn open(server: &Server, user: &str, conversations: &[String], recorder: &Recorder) -> Result<Self> {
-        let channel: Channel = channel(&server.addresses().grpc)?;
+        let channel: Channel = channel(&server.services().message)?;
         let token = server.tokens().service("listener", &[Scope::ActForUsers]);
         let add = SubscribeAdd { conversations: conversations.iter().map(|id| from_the_beginning(id)).collect() };
         let first = SubscribeRequest {

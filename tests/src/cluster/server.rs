@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Settings, Tokens};
+use super::{Role, Services, Settings, Tokens};
 use crate::{
     client::http,
     history::{Counters, Recorder},
@@ -29,9 +29,10 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// Where a server listens.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Addresses {
-    /// Public HTTP and WebSocket.
+    /// Public HTTP and WebSocket; empty where no gateway runs.
+    #[serde(default)]
     pub http: String,
-    /// gRPC of all services.
+    /// gRPC of the services that run there.
     pub grpc: String,
     /// Metrics, probes.
     pub admin: String,
@@ -39,6 +40,7 @@ pub struct Addresses {
 
 /// One process of the binary under test. Dropping it kills it.
 pub struct Server {
+    role: Role,
     settings: Settings,
     addresses: Addresses,
     child: Option<Child>,
@@ -50,9 +52,14 @@ impl Server {
     /// # Errors
     /// If it does not come up in time.
     pub async fn start(settings: &Settings) -> Result<Self> {
-        let any = Addresses { http: "127.0.0.1:0".into(), grpc: "127.0.0.1:0".into(), admin: "127.0.0.1:0".into() };
-        let (child, addresses) = launch(settings, &any).await?;
-        Ok(Self { settings: settings.clone(), addresses, child: Some(child) })
+        Self::start_as(Role::All, settings, "127.0.0.1:0").await
+    }
+
+    /// The same of one service, with its gRPC at an address.
+    pub(super) async fn start_as(role: Role, settings: &Settings, grpc: &str) -> Result<Self> {
+        let listen = Addresses { http: "127.0.0.1:0".into(), grpc: grpc.into(), admin: "127.0.0.1:0".into() };
+        let (child, addresses) = launch(role, settings, &listen).await?;
+        Ok(Self { role, settings: settings.clone(), addresses, child: Some(child) })
     }
 
     /// Starts it again on the same ports and data after it has ended.
@@ -63,7 +70,7 @@ impl Server {
         ensure!(self.child.is_none(), "the server runs");
         let start = Instant::now();
         loop {
-            match launch(&self.settings, &self.addresses).await {
+            match launch(self.role, &self.settings, &self.addresses).await {
                 Ok((child, _)) => {
                     self.child = Some(child);
                     return Ok(());
@@ -96,6 +103,12 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// Where gRPC of each service is, for who uses this server.
+    #[must_use]
+    pub fn services(&self) -> Services {
+        self.settings.services().cloned().unwrap_or_else(|| Services::all_at(&self.addresses.grpc))
     }
 
     /// Ends the process as a power cut does.
@@ -217,15 +230,15 @@ fn sum_of(metrics: &str, part: &str) -> u64 {
     counted.sum::<f64>() as u64
 }
 
-async fn launch(settings: &Settings, listen: &Addresses) -> Result<(Child, Addresses)> {
-    let log_path = settings.folder().join("server.log");
+async fn launch(role: Role, settings: &Settings, listen: &Addresses) -> Result<(Child, Addresses)> {
+    let log_path = settings.folder().join(format!("{}.log", role.name()));
     let log =
         OpenOptions::new().create(true).append(true).open(&log_path).with_context(|| log_path.display().to_string())?;
     let mut command = Command::new(settings.binary());
     command
-        .args(["serve", "all", "--print-addresses", "--config"])
+        .args(["serve", role.name(), "--print-addresses", "--config"])
         .arg(settings.write_config()?)
-        .args(["--http", &listen.http, "--grpc", &listen.grpc, "--admin", &listen.admin])
+        .args(["--grpc", &listen.grpc, "--admin", &listen.admin])
         .env_clear()
         .envs(std::env::vars().filter(|(name, _)| !name.starts_with("VIBERCHAT")))
         .envs(settings.variables().iter().cloned())
@@ -233,6 +246,9 @@ async fn launch(settings: &Settings, listen: &Addresses) -> Result<(Child, Addre
         .stdout(Stdio::piped())
         .stderr(log)
         .kill_on_drop(true);
+    if !listen.http.is_empty() {
+        command.args(["--http", &listen.http]);
+    }
     let mut child = command.spawn().with_context(|| settings.binary().display().to_string())?;
     let mut stdout = BufReader::new(child.stdout.take().context("its standard output")?);
     let mut line = String::new();

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use viberchat_kit::fault;
 
-use super::Tokens;
+use super::{Services, Tokens};
 
 /// What a server is started with. Servers with clones of one value share the folder, the keys and the store.
 #[derive(Clone)]
@@ -22,6 +22,8 @@ pub struct Settings {
     tokens: Tokens,
     folder: Arc<Folder>,
     variables: Vec<(String, String)>,
+    /// `None`: all in one process.
+    services: Option<Services>,
 }
 
 /// A temporary folder that is kept when the test fails.
@@ -42,6 +44,7 @@ impl Settings {
             tokens: Tokens::generate(),
             folder: Arc::new(Folder { folder: Some(folder), kept: AtomicBool::new(false) }),
             variables: Vec::new(),
+            services: None,
         };
         // Tests send as fast as they can; that users cannot is the subject of a test of its own.
         Ok(settings.set("GATEWAY__SENDS_PER_SECOND_MAX", "0"))
@@ -82,6 +85,18 @@ impl Settings {
     #[must_use]
     pub fn synchronous(self, value: &str) -> Self {
         self.variable(fault::SQLITE_SYNCHRONOUS_VARIABLE, value)
+    }
+
+    /// Each service in a process of its own.
+    pub(super) fn apart(mut self, services: &Services) -> Self {
+        self.services = Some(services.clone());
+        self.set("SERVICES__CONVERSATION", &format!("http://{}", services.conversation))
+            .set("SERVICES__MESSAGE", &format!("http://{}", services.message))
+            .set("SERVICES__PRESENCE", &format!("http://{}", services.presence))
+    }
+
+    pub(super) fn services(&self) -> Option<&Services> {
+        self.services.as_ref()
     }
 
     /// Whose tokens the server takes.

@@ -34,6 +34,7 @@ const SETTINGS: &[(&str, &str, &str)] = &[
     ("log", "services/cli/src/config.rs", "Log"),
     ("auth", "services/cli/src/config/auth.rs", "Auth"),
     ("keys", "services/kit/src/keys.rs", "Keys"),
+    ("services", "services/cli/src/config/services.rs", "Services"),
     ("conversation", "services/conversation/src/config.rs", "Config"),
     ("conversation.postgres", POSTGRES, "Settings"),
     ("message", "services/message/src/config.rs", "Config"),

@@ -27,6 +27,7 @@ mod drain;
 mod hidden_history;
 mod races;
 mod restart;
+mod split;
 mod store_away;
 
 use anyhow::Result;

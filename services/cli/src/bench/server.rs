@@ -15,7 +15,8 @@ use viberchat_kit::auth::{Scope, TokenSigner};
 use viberchat_kit::clock::SystemClock;
 use viberchat_kit::id::{SystemEntropy, UserId};
 use viberchat_kit::keys::Keys;
-use viberchat_kit::rpc::{Channel, ServiceToken};
+use viberchat_kit::lifecycle::Lifecycle;
+use viberchat_kit::rpc::{Channel, Instances, ServiceToken};
 
 use super::machine::Pinning;
 
@@ -126,7 +127,8 @@ impl Server {
         let clock = Arc::new(SystemClock);
         let signer = TokenSigner::new(&self.keys.tokens, clock.clone());
         let token = ServiceToken::new(signer, "bench", &[Scope::ActForUsers], TOKEN_TTL, clock);
-        Ok(Channel::connect(&format!("http://{}", self.grpc), token.into_source())?)
+        let target = format!("http://{}", self.grpc).parse()?;
+        Ok(Channel::connect(&target, Instances::One, token.into_source(), &Lifecycle::new().handle()))
     }
 
     /// Ends the server as a crash does.

@@ -71,6 +71,31 @@ fn an_address_that_is_not_safe_is_refused_when_it_is_read() {
     assert_eq!(read("[auth]\nissuer = 'a'\naudience = ['b', 'c']").unwrap().audience, ["b", "c"]);
 }
 
+fn services(text: &str) -> Result<Config, toml::de::Error> {
+    toml::from_str(&format!("[services]\n{text}"))
+}
+
+#[test]
+fn a_role_that_lacks_a_service_hears_which() {
+    let config = services("message = 'http://message:8081'").unwrap();
+    config.require_services(Role::All).unwrap();
+    config.require_services(Role::Conversation).unwrap();
+    let refusal = config.require_services(Role::Gateway).unwrap_err().to_string();
+    let named: Vec<_> = refusal.lines().filter_map(|line| line.split_once(": is missing")).map(|line| line.0).collect();
+    assert_eq!(named, ["services.conversation", "services.presence"]);
+    assert!(config.require_services(Role::Message).unwrap_err().to_string().starts_with("services.conversation: "));
+}
+
+#[test]
+fn a_place_that_is_none_and_one_too_many_are_refused() {
+    assert!(services("message = 'message:8081'").unwrap_err().to_string().contains("http://host:port"));
+    assert_eq!(services("conversation = 'http://a:1,http://b:1'").unwrap().findings(), Vec::<String>::new());
+    for service in ["message", "presence"] {
+        let found = services(&format!("{service} = 'http://a:1,http://b:1'")).unwrap().findings();
+        assert!(found.len() == 1 && found[0].starts_with(&format!("services.{service}: ")), "{found:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_key_file_that_cannot_be_used_stops_the_start_and_a_silent_server_does_not() {
     let metrics = viberchat_kit::telemetry::Metrics::new();

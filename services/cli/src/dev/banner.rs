@@ -8,6 +8,7 @@ const BOX_WIDTH: usize = 72;
 
 pub(super) fn print(addresses: &Addresses, token: &str, service_token: &str, data_dir: &Path, temporary: bool) {
     let Addresses { http, grpc, admin } = addresses;
+    let http = http.as_deref().expect("the gateway runs here, and has bound its door");
     let rule = "─".repeat(BOX_WIDTH);
     println!("┌{rule}┐");
     for line in ["ViberChat for development. Not for production:", "everybody on this machine can be anybody here."] {

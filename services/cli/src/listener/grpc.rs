@@ -12,42 +12,54 @@ use tonic_health::server::HealthReporter;
 use viberchat_kit::auth::AuthLayer;
 use viberchat_proto::FILE_DESCRIPTOR_SET;
 
+use crate::role::Role;
+
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The names under which health is asked for; the empty one is the process.
-const HEALTH_NAMES: &[&str] = &[
-    "",
-    "viberchat.conversation.v1.ConversationService",
-    "viberchat.conversation.v1.UserDirectoryService",
-    "viberchat.message.v1.MessageService",
-    "viberchat.presence.v1.PresenceService",
-    "viberchat.gateway.v1.GatewayAdminService",
-];
+const HEALTH: &str = "grpc.health.v1.Health";
+/// The name under which health is asked for by those who know no service.
+const THE_PROCESS: &str = "";
 
-/// Health and reflection beside `routes`, and the handle that says how healthy the process is.
-pub(crate) async fn with_health_and_reflection(routes: Routes) -> anyhow::Result<(Routes, HealthReporter)> {
-    let (reporter, health) = tonic_health::server::health_reporter();
-    set_serving(&reporter, true).await;
+/// Says to everybody who watches whether the process takes calls.
+pub(crate) struct Health {
+    reporter: HealthReporter,
+    role: Role,
+}
+
+/// Health and reflection beside the `routes` of a role, and the handle that says how healthy the process is.
+pub(crate) async fn with_health_and_reflection(role: Role, routes: Routes) -> anyhow::Result<(Routes, Health)> {
+    let (reporter, service) = tonic_health::server::health_reporter();
+    let health = Health { reporter, role };
+    health.set_serving(true).await;
     let reflection = || {
-        tonic_reflection::server::Builder::configure()
+        let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name(HEALTH);
+        // Reflection is told of what is served here, not of what the whole protocol has.
+        names(role).fold(builder, |builder, name| builder.with_service_name(name))
     };
     let routes = routes
-        .add_service(health)
+        .add_service(service)
         .add_service(reflection().build_v1().context("reflection")?)
         // Tools that are a few years old ask for this one.
         .add_service(reflection().build_v1alpha().context("reflection")?);
-    Ok((routes, reporter))
+    Ok((routes, health))
 }
 
-/// Says to everybody who watches whether the process takes calls.
-pub(crate) async fn set_serving(reporter: &HealthReporter, serving: bool) {
-    let status = if serving { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
-    for name in HEALTH_NAMES {
-        reporter.set_service_status(*name, status).await;
+impl Health {
+    pub(crate) async fn set_serving(&self, serving: bool) {
+        let status =
+            if serving { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
+        for name in names(self.role).chain([THE_PROCESS]) {
+            self.reporter.set_service_status(name, status).await;
+        }
     }
+}
+
+fn names(role: Role) -> impl Iterator<Item = &'static str> {
+    role.services().flat_map(|service| service.grpc_names()).copied()
 }
 
 /// Serves until `stop`; then takes no new call and finishes the others. The caller sets the limit by dropping this.

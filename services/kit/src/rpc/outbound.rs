@@ -3,7 +3,7 @@ use std::time::Duration;
 use tonic::Request;
 use tonic::metadata::{MetadataMap, MetadataValue};
 
-use super::DEADLINE_DEFAULT;
+use super::{DEADLINE_DEFAULT, affinity};
 use crate::auth::{CallContext, ON_BEHALF_OF, ON_BEHALF_OF_BIN};
 use crate::id::UserId;
 
@@ -31,16 +31,20 @@ pub fn with_deadline<T>(mut request: Request<T>, timeout: Duration) -> Request<T
 }
 
 /// A request of a service that answers `context`'s call: for the same user, within the same deadline (or
-/// [`DEADLINE_DEFAULT`]), in the same trace.
+/// [`DEADLINE_DEFAULT`]), in the same trace. Calls for one user meet at one instance.
 pub fn for_caller<T>(context: &CallContext, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(context.remaining().unwrap_or(DEADLINE_DEFAULT));
     let metadata = request.metadata_mut();
-    if let Some(user) = context.caller.user() {
+    let user = context.caller.user();
+    if let Some(user) = user {
         set_user(metadata, user);
     }
     if let Some(trace) = context.traceparent.as_deref().and_then(|trace| MetadataValue::try_from(trace).ok()) {
         metadata.insert("traceparent", trace);
+    }
+    if let Some(user) = user {
+        affinity(&mut request, user.as_str());
     }
     request
 }

@@ -1,46 +1,76 @@
+//! Services elsewhere, over HTTP/2.
+//!
+//! Map: `pool` looks the instances up and keeps connections to them, `connection` is one of those; `table` says which one a
+//! call takes, `breaker` leaves an instance out that fails, `budget` bounds what is sent again, `replay` keeps a request for
+//! that.
+//!
+//! Invariants: a call is sent again only if it certainly was not begun, within its deadline; one that may have been begun is
+//! answered with an unknown outcome.
+
+mod breaker;
+mod budget;
+mod connection;
+mod pool;
+mod replay;
+mod table;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use parking_lot::Mutex;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
 use tonic::body::Body;
-use tonic::transport::Endpoint;
-use tower::Service;
 
-use super::{ResponseFuture, Transport};
-use crate::auth::{Scope, TokenSigner};
-use crate::clock::{SharedClock, Timestamp};
-use crate::error::{Error, Result};
+use super::affinity::Affinity;
+use super::token::TokenSource;
+use super::{Response, ResponseFuture, Target, Transport};
+use crate::error::{Error, Outcome, Reason, Result};
+use crate::lifecycle::Handle;
+use budget::Budget;
+use connection::{Connection, Failed};
+use pool::{Pool, fraction};
+use replay::Replay;
 
-/// Gives the token of the calling service, anew for each call.
-pub type TokenSource = Arc<dyn Fn() -> Result<String> + Send + Sync>;
+/// However often a call is not begun, it is not sent more often.
+const ATTEMPTS_MAX: usize = 4;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Each HTTP/2 connection has one lock; a second one carries almost twice the calls.
-const CONNECTIONS: usize = 2;
+/// A call that was given less time says nothing about the instance when the time is over.
+const TELLING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A server elsewhere.
+/// How the instances of a service share its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instances {
+    /// Any of them takes any call.
+    Any,
+    /// One of them takes all calls, the same for all callers; another one only when it cannot be reached.
+    One,
+}
+
+/// A service elsewhere.
 pub(super) struct Remote {
-    connections: [tonic::transport::Channel; CONNECTIONS],
-    next: AtomicUsize,
+    calls: Arc<Calls>,
     token: TokenSource,
+    instances: Instances,
+    /// Ends the connections with the channel.
+    _end: DropGuard,
+}
+
+/// What calls under way share.
+struct Calls {
+    pool: Arc<Pool>,
+    budget: Mutex<Budget>,
 }
 
 impl Remote {
-    pub(super) fn new(uri: &str, token: TokenSource) -> std::result::Result<Self, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(uri.to_owned())?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .tcp_nodelay(true);
-        let connections = std::array::from_fn(|_| endpoint.connect_lazy());
-        Ok(Self { connections, next: AtomicUsize::new(0), token })
+    pub(super) fn start(target: &Target, instances: Instances, token: TokenSource, tasks: &Handle) -> Self {
+        let end: CancellationToken = tasks.soft().child_token();
+        let calls = Calls { pool: Pool::start(target, tasks, end.clone()), budget: Mutex::default() };
+        Self { calls: Arc::new(calls), token, instances, _end: end.drop_guard() }
     }
 
     fn authorization(&self) -> Result<HeaderValue> {
@@ -48,58 +78,166 @@ impl Remote {
         value.set_sensitive(true);
         Ok(value)
     }
+
+    fn prepare(&self, request: &mut http::Request<Body>) -> Result<Option<Duration>> {
+        request.headers_mut().insert(AUTHORIZATION, self.authorization()?);
+        crate::auth::grpc_timeout(request.headers())
+    }
 }
 
 impl Transport for Remote {
     fn call(&self, mut request: http::Request<Body>) -> ResponseFuture {
-        match self.authorization() {
-            Ok(value) => request.headers_mut().insert(AUTHORIZATION, value),
+        let timeout = match self.prepare(&mut request) {
+            Ok(timeout) => timeout,
             Err(error) => return Box::pin(std::future::ready(Ok(Status::from(error).into_http()))),
         };
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
-        let mut connection = self.connections[turn].clone();
+        let key = match self.instances {
+            Instances::Any => request.extensions_mut().remove::<Affinity>(),
+            Instances::One => Some(Affinity::ONE),
+        };
+        let calls = self.calls.clone();
         Box::pin(async move {
-            std::future::poll_fn(|cx| connection.poll_ready(cx)).await?;
-            Ok(connection.call(request).await?)
+            let answered = calls.call(request, key, timeout).await;
+            Ok(answered.unwrap_or_else(|error| Status::from(error).into_http()))
         })
     }
 }
 
-/// The token of a service, signed anew when half of its time is over.
-pub struct ServiceToken {
-    signer: TokenSigner,
-    name: String,
-    scopes: Vec<Scope>,
-    ttl: Duration,
-    clock: SharedClock,
-    current: Mutex<Option<(String, Timestamp)>>,
+impl Calls {
+    /// Sends the request to one instance after the other, until one may have begun with it.
+    async fn call(
+        &self,
+        request: http::Request<Body>,
+        key: Option<Affinity>,
+        timeout: Option<Duration>,
+    ) -> Result<Response> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        self.budget.lock().call();
+        let mut tried = Vec::new();
+        let mut place = self.place(key, &tried, deadline).await?;
+        // Not earlier: what a stream has ready is taken out of it here.
+        let mut request = Replay::of(request);
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(sent) = request.attempt() else { break };
+            let address = place.0;
+            let may_retry = |request: &Replay| request.is_there() && self.budget.lock().retry();
+            match self.attempt(place, sent, deadline, timeout).await? {
+                Attempt::Answered(response) if !is_draining(&response) || !may_retry(&request) => return Ok(response),
+                Attempt::Refused if !may_retry(&request) => break,
+                Attempt::Answered(_) | Attempt::Refused => tried.push(address),
+                Attempt::Unsent(back) => request.give_back(back),
+            }
+            place = self.place(key, &tried, deadline).await?;
+        }
+        Err(unreachable_service())
+    }
+
+    async fn place(
+        &self,
+        key: Option<Affinity>,
+        tried: &[SocketAddr],
+        deadline: Option<Instant>,
+    ) -> Result<(SocketAddr, Connection)> {
+        until(deadline, self.pool.pick(key, tried)).await.map_err(|()| late())?.ok_or_else(unreachable_service)
+    }
+
+    async fn attempt(
+        &self,
+        (address, connection): (SocketAddr, Connection),
+        request: http::Request<Body>,
+        deadline: Option<Instant>,
+        timeout: Option<Duration>,
+    ) -> Result<Attempt> {
+        let mut verdict = Verdict { pool: &self.pool, address, is_given: false };
+        match until(deadline, connection.call(request)).await {
+            Ok(Ok(response)) => {
+                verdict.succeeded();
+                Ok(Attempt::Answered(response))
+            }
+            Ok(Err(Failed::Unsent(request))) => Ok(Attempt::Unsent(*request)),
+            Ok(Err(Failed::Refused)) => {
+                verdict.failed();
+                Ok(Attempt::Refused)
+            }
+            Ok(Err(Failed::Lost(error))) => {
+                tracing::debug!(%address, %error, "a call was lost");
+                verdict.failed();
+                Err(lost())
+            }
+            Err(()) => {
+                if timeout.is_some_and(|timeout| timeout >= TELLING_TIMEOUT) {
+                    verdict.failed();
+                }
+                Err(late())
+            }
+        }
+    }
 }
 
-impl ServiceToken {
-    /// For the service `name`.
-    pub fn new(signer: TokenSigner, name: &str, scopes: &[Scope], ttl: Duration, clock: SharedClock) -> Self {
-        Self { signer, name: name.to_owned(), scopes: scopes.to_vec(), ttl, clock, current: Mutex::new(None) }
+/// What became of sending a request, as far as it can be tried again.
+enum Attempt {
+    Answered(Response),
+    /// It never left.
+    Unsent(http::Request<Body>),
+    Refused,
+}
+
+/// What a call says about its instance. Dropped without a word, nothing.
+struct Verdict<'a> {
+    pool: &'a Pool,
+    address: SocketAddr,
+    is_given: bool,
+}
+
+impl Verdict<'_> {
+    fn succeeded(&mut self) {
+        self.is_given = true;
+        self.pool.table.lock().succeeded(self.address);
     }
 
-    /// A token with at least half of its time left.
-    ///
-    /// # Errors
-    /// As [`TokenSigner::sign_service`].
-    pub fn get(&self) -> Result<String> {
-        let now = self.clock.now();
-        let mut current = self.current.lock();
-        if let Some((token, renew_at)) = current.as_ref()
-            && now < *renew_at
-        {
-            return Ok(token.clone());
+    fn failed(&mut self) {
+        self.is_given = true;
+        let is_out = self.pool.table.lock().failed(self.address, Instant::now(), fraction());
+        if is_out {
+            tracing::warn!(address = %self.address, "an instance does not answer and is left out for a while");
         }
-        let token = self.signer.sign_service(&self.name, &self.scopes, self.ttl)?;
-        *current = Some((token.clone(), now.saturating_add(self.ttl / 2)));
-        Ok(token)
     }
+}
 
-    /// For [`super::Channel::connect`].
-    pub fn into_source(self) -> TokenSource {
-        Arc::new(move || self.get())
+impl Drop for Verdict<'_> {
+    fn drop(&mut self) {
+        if !self.is_given {
+            self.pool.table.lock().abandoned(self.address, Instant::now());
+        }
     }
+}
+
+async fn until<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> std::result::Result<T, ()> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, work).await.map_err(drop),
+        None => Ok(work.await),
+    }
+}
+
+/// An instance that stops says so and has not begun with the call.
+fn is_draining(response: &Response) -> bool {
+    let unavailable =
+        Status::from_header_map(response.headers()).filter(|status| status.code() == tonic::Code::Unavailable);
+    unavailable.is_some_and(|status| {
+        let error = Error::from_status(&status);
+        error.reason == Reason::Draining && error.outcome == Outcome::NotAttempted
+    })
+}
+
+fn late() -> Error {
+    Error::new(Reason::DeadlineExceeded, "the call did not end in time")
+}
+
+fn lost() -> Error {
+    Error::new(Reason::StoreUnavailable, "a service that is needed was lost before it answered")
+        .with_outcome(Outcome::Unknown)
+}
+
+fn unreachable_service() -> Error {
+    Error::new(Reason::StoreUnavailable, "a service that is needed cannot be reached")
 }

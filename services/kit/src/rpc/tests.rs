@@ -23,6 +23,8 @@ use crate::id::{SystemEntropy, UserId};
 use crate::keys::Secret;
 use crate::lifecycle::Lifecycle;
 
+mod instances;
+
 const UNARY: &str = "/test.Echo/Unary";
 const STREAM: &str = "/test.Echo/Stream";
 const HANG: &str = "/test.Echo/Hang";
@@ -39,9 +41,9 @@ impl StreamedRequest for RequestContext {
     }
 }
 
-/// Answers with who asked, or why they were refused.
+/// Answers with who asked, or why they were refused, and a number of its own where the call is unary.
 #[derive(Clone)]
-struct Echo;
+struct Echo(u64);
 
 type Codec = ProstCodec<RequestContext, RequestContext>;
 type Future<T> = Pin<Box<dyn std::future::Future<Output = std::result::Result<T, Status>> + Send>>;
@@ -52,6 +54,7 @@ impl UnaryService<RequestContext> for Echo {
 
     fn call(&mut self, request: Request<RequestContext>) -> Self::Future {
         let answer = CallContext::of(&request).and_then(|context| echo(&context)).map_err(into_status);
+        let answer = answer.map(|answer| RequestContext { correlation_id: self.0, ..answer });
         Box::pin(async move { answer.map(tonic::Response::new) })
     }
 }
@@ -111,10 +114,11 @@ impl Service<http::Request<Body>> for Echo {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let echo = self.clone();
         Box::pin(async move {
             let mut grpc = ServerGrpc::new(Codec::default());
             Ok(match request.uri().path() {
-                UNARY => grpc.unary(Echo, request).await,
+                UNARY => grpc.unary(echo, request).await,
                 STREAM => grpc.streaming(EchoStream, request).await,
                 _ => grpc.unary(Hang, request).await,
             })
@@ -131,7 +135,7 @@ fn gateway(scopes: &[Scope]) -> ServiceIdentity {
 }
 
 fn inside(scopes: &[Scope]) -> Channel {
-    Channel::in_process(AuthLayer::without_tokens(table()).layer(Echo), gateway(scopes))
+    Channel::in_process(AuthLayer::without_tokens(table()).layer(Echo(0)), gateway(scopes))
 }
 
 fn asked(user: &str, correlation_id: u64) -> RequestContext {
@@ -187,7 +191,7 @@ async fn a_server_of_this_process_is_called_without_a_token() {
 
 #[tokio::test]
 async fn routes_are_called_as_a_single_server_is() {
-    let routes = AuthLayer::without_tokens(table()).layer(Routes::new(Echo).prepare());
+    let routes = AuthLayer::without_tokens(table()).layer(Routes::new(Echo(0)).prepare());
     assert_calls_work(&Channel::in_process(routes, gateway(&[Scope::ActForUsers]))).await;
 }
 
@@ -260,9 +264,15 @@ fn context_of(user: UserId) -> CallContext {
 }
 
 struct Listener {
-    uri: String,
+    target: Target,
     secret: Secret,
     lifecycle: Lifecycle,
+}
+
+impl Listener {
+    fn channel(&self, token: TokenSource) -> Channel {
+        Channel::connect(&self.target, Instances::Any, token, &self.lifecycle.handle())
+    }
 }
 
 fn listen() -> Listener {
@@ -270,10 +280,10 @@ fn listen() -> Listener {
     let config = VerifierConfig { service_secrets: vec![secret.clone()], ..VerifierConfig::default() };
     let verifier = TokenVerifier::new(config, Arc::new(SystemClock)).unwrap();
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let uri = format!("http://{}", incoming.local_addr().unwrap());
+    let target = format!("http://{}", incoming.local_addr().unwrap()).parse().unwrap();
     let server = tonic::transport::Server::builder()
         .layer(AuthLayer::new(Arc::new(verifier), table()))
-        .add_service(Echo)
+        .add_service(Echo(0))
         .serve_with_incoming(incoming);
     let lifecycle = Lifecycle::new();
     let soft = lifecycle.handle().soft();
@@ -283,7 +293,7 @@ fn listen() -> Listener {
             () = soft.cancelled() => {}
         }
     });
-    Listener { uri, secret, lifecycle }
+    Listener { target, secret, lifecycle }
 }
 
 fn service_token(secret: &Secret, scopes: &[Scope]) -> TokenSource {
@@ -294,7 +304,7 @@ fn service_token(secret: &Secret, scopes: &[Scope]) -> TokenSource {
 #[tokio::test]
 async fn a_server_elsewhere_is_called_as_one_of_this_process() {
     let listener = listen();
-    let channel = Channel::connect(&listener.uri, service_token(&listener.secret, &[Scope::ActForUsers])).unwrap();
+    let channel = listener.channel(service_token(&listener.secret, &[Scope::ActForUsers]));
     assert_calls_work(&channel).await;
     drop(channel);
     assert!(listener.lifecycle.shutdown(Duration::from_secs(5)).await.is_clean());
@@ -304,11 +314,11 @@ async fn a_server_elsewhere_is_called_as_one_of_this_process() {
 async fn a_server_elsewhere_refuses_other_tokens_and_ends_late_calls() {
     let listener = listen();
     let stranger = Secret::generate(&SystemEntropy);
-    let channel = Channel::connect(&listener.uri, service_token(&stranger, Scope::ALL)).unwrap();
+    let channel = listener.channel(service_token(&stranger, Scope::ALL));
     let error = unary(&channel, UNARY, on_behalf_of(Request::new(asked("", 0)), &user())).await.unwrap_err();
     assert_eq!(error.reason, Reason::Unauthenticated);
 
-    let channel = Channel::connect(&listener.uri, service_token(&listener.secret, &[Scope::Relay])).unwrap();
+    let channel = listener.channel(service_token(&listener.secret, &[Scope::Relay]));
     let request = with_deadline(Request::new(asked("", 0)), Duration::from_millis(50));
     let error = unary(&channel, HANG, request).await.unwrap_err();
     assert_eq!((error.reason, error.outcome), (Reason::DeadlineExceeded, Outcome::Unknown));
@@ -317,7 +327,7 @@ async fn a_server_elsewhere_refuses_other_tokens_and_ends_late_calls() {
 #[tokio::test]
 async fn a_caller_cannot_come_over_a_network() {
     let listener = listen();
-    let channel = Channel::connect(&listener.uri, service_token(&listener.secret, &[])).unwrap();
+    let channel = listener.channel(service_token(&listener.secret, &[]));
     let mut request = Request::new(asked("", 0));
     request.extensions_mut().insert(crate::auth::Caller::User(user()));
     assert_eq!(unary(&channel, UNARY, request).await.unwrap_err().reason, Reason::PermissionDenied);
@@ -329,7 +339,7 @@ async fn a_stream_ends_when_its_token_does() {
     let signer = TokenSigner::new(&listener.secret, Arc::new(SystemClock));
     // Expired by now, and good for the rest of the tolerated skew of 5 s.
     let token = signer.sign_service("gateway", &[Scope::ActForUsers], Duration::ZERO).unwrap();
-    let channel = Channel::connect(&listener.uri, Arc::new(move || Ok(token.clone()))).unwrap();
+    let channel = listener.channel(Arc::new(move || Ok(token.clone())));
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.unwrap();
     let path = http::uri::PathAndQuery::from_static(STREAM);
@@ -342,27 +352,9 @@ async fn a_stream_ends_when_its_token_does() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_unavailable() {
-    let channel = Channel::connect("http://127.0.0.1:1", Arc::new(|| Ok("token".to_owned()))).unwrap();
+    let (target, tasks) = ("http://127.0.0.1:1".parse().unwrap(), Lifecycle::new());
+    let channel = Channel::connect(&target, Instances::Any, Arc::new(|| Ok("token".to_owned())), &tasks.handle());
     let request = with_deadline(Request::new(asked("", 0)), Duration::from_secs(10));
     let error = unary(&channel, UNARY, request).await.unwrap_err();
-    assert_eq!((error.reason, error.outcome), (Reason::StoreUnavailable, Outcome::Unknown));
-}
-
-#[tokio::test]
-async fn what_is_no_address_is_refused() {
-    assert!(Channel::connect("not a uri", Arc::new(|| Ok(String::new()))).is_err());
-}
-
-#[test]
-fn a_service_token_is_signed_anew_after_half_its_time() {
-    use crate::clock::{ManualClock, Timestamp};
-    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000)));
-    let secret = Secret::generate(&SystemEntropy);
-    let signer = TokenSigner::new(&secret, clock.clone());
-    let token = ServiceToken::new(signer, "gateway", &[], Duration::from_secs(60), clock.clone());
-    let first = token.get().unwrap();
-    clock.advance(Duration::from_secs(29));
-    assert_eq!(token.get().unwrap(), first);
-    clock.advance(Duration::from_secs(1));
-    assert_ne!(token.get().unwrap(), first);
+    assert_eq!((error.reason, error.outcome), (Reason::StoreUnavailable, Outcome::NotAttempted));
 }

@@ -96,7 +96,7 @@ impl Pipeline {
 
     /// The next answer. `None`: all are given.
     async fn next(&mut self) -> Option<Result<SendMessagesResponse>> {
-        let hard = self.app.lifecycle.hard();
+        let (soft, hard) = (self.app.lifecycle.soft(), self.app.lifecycle.hard());
         loop {
             if let Some(answer) = self.ready.pop_front() {
                 return Some(Ok(answer));
@@ -114,6 +114,11 @@ impl Pipeline {
                     return Some(Ok(answer));
                 }
                 Some((key, admission)) = self.asking.next() => self.unpark(&key, admission),
+                // What is under way is answered; what comes later is for another instance.
+                () = soft.cancelled(), if !self.closed => {
+                    self.closed = true;
+                    self.end = Some(Error::new(Reason::Draining, "the service stops"));
+                }
                 request = self.requests.next(), if room && !self.closed => match request {
                     Some(Ok(request)) => self.arrive(request).await,
                     Some(Err(end)) => {

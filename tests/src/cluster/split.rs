@@ -1,0 +1,88 @@
+//! The four services as processes of their own.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use anyhow::{Context as _, Result};
+
+use super::{Server, Settings};
+
+/// What a process runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role {
+    All,
+    Conversation,
+    Message,
+    Presence,
+    Gateway,
+}
+
+impl Role {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Conversation => "conversation",
+            Self::Message => "message",
+            Self::Presence => "presence",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+/// Where gRPC of each service is.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// Conversations and users.
+    pub conversation: String,
+    /// The log.
+    pub message: String,
+    /// Presence and typing.
+    pub presence: String,
+}
+
+impl Services {
+    pub(super) fn all_at(address: &str) -> Self {
+        Self { conversation: address.into(), message: address.into(), presence: address.into() }
+    }
+}
+
+/// The four services on one folder, each with a file of its own in it, behind one gateway.
+pub struct Split {
+    /// Whom clients talk to.
+    pub gateway: Server,
+    /// Conversations, members, users.
+    pub conversation: Server,
+    /// The log.
+    pub message: Server,
+    /// Presence and typing.
+    pub presence: Server,
+}
+
+impl Split {
+    /// Starts them, one after the other, and waits until all serve.
+    ///
+    /// # Errors
+    /// If one does not come up in time.
+    pub async fn start(settings: &Settings) -> Result<Self> {
+        // Each has to know where the others will be.
+        let services = Services { conversation: free_address()?, message: free_address()?, presence: free_address()? };
+        let settings = settings.clone().apart(&services);
+        Ok(Self {
+            conversation: Server::start_as(Role::Conversation, &settings, &services.conversation).await?,
+            message: Server::start_as(Role::Message, &settings, &services.message).await?,
+            presence: Server::start_as(Role::Presence, &settings, &services.presence).await?,
+            gateway: Server::start_as(Role::Gateway, &settings, "127.0.0.1:0").await?,
+        })
+    }
+
+    /// In the order in which they are to be stopped.
+    #[must_use]
+    pub fn into_servers(self) -> [Server; 4] {
+        [self.gateway, self.presence, self.message, self.conversation]
+    }
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> Result<String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
+    Ok(listener.local_addr()?.to_string())
+}

@@ -1,0 +1,181 @@
+//! Each service in a process of its own: the same promises, and each part can be lost while the others go on (C14).
+
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use tonic::{Code, Request};
+use viberchat_kit::auth::{ON_BEHALF_OF, Scope};
+use viberchat_proto::conversation::v1::{
+    ListConversationsRequest, conversation_service_client::ConversationServiceClient,
+};
+use viberchat_tests::{
+    client::{Attempt, Client, channel, http, socket::Encoding},
+    cluster::{Settings, Split},
+    history::{Action, Answer, Counters, Door, Recorder, text_with},
+    workload::{Crowd, Plan, judge},
+};
+
+/// After a restart writes succeed within this time.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long members that are known may write without the conversation service, here.
+const GRACE: Duration = Duration::from_secs(3);
+
+fn settings() -> Result<Settings> {
+    Settings::new(env!("CARGO_BIN_EXE_viberchat-under-test"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_service_is_killed_under_load_and_nothing_is_lost_or_doubled() -> Result<()> {
+    let mut split = Split::start(&settings()?.unsynced()).await?;
+    let recorder = Recorder::default();
+    let plan = Plan { steps: usize::MAX, ..Plan::default() };
+    let mut crowd = Crowd::gather(&plan, &[&split.gateway], &recorder).await?;
+    let stop = crowd.stopper();
+    let killing = async {
+        let killed = async {
+            for _ in 0..2 {
+                for server in [&mut split.message, &mut split.presence, &mut split.conversation] {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    server.kill(&recorder).await?;
+                    // Long enough for the others to notice.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    server.restart().await?;
+                    wait_for_an_ack(&recorder).await?;
+                }
+            }
+            anyhow::Ok(())
+        };
+        let killed = killed.await;
+        stop.store(true, Ordering::Relaxed);
+        killed
+    };
+    let ((), killed) = tokio::join!(crowd.chat(), killing);
+    killed?;
+    let report = judge(crowd, &mut split.into_servers(), &recorder).await?;
+    report.assert_green(Counters { duplicates: 1, ..Counters::default() });
+    Ok(())
+}
+
+async fn wait_for_an_ack(recorder: &Recorder) -> Result<()> {
+    let (start, before) = (Instant::now(), recorder.acks());
+    while recorder.acks() == before {
+        ensure!(start.elapsed() < RECOVERY_LIMIT, "no write succeeds after a restart");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+fn attempt(group: &str, number: u64) -> Attempt {
+    Attempt {
+        conversation: group.to_owned(),
+        request_id: format!("send {number}"),
+        known_seq: Some(1),
+        action: Action::send(text_with(number, 20)),
+    }
+}
+
+/// Sends by every door.
+async fn send_by_all_doors(ann: &Client, group: &str, numbers: &mut std::ops::RangeFrom<u64>) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    for door in [Door::Socket, Door::Http, Door::Grpc] {
+        let number = numbers.next().unwrap_or_default();
+        answers.push(ann.attempt(door, &attempt(group, number)).await);
+    }
+    answers
+}
+
+fn all_stored(answers: &[Answer]) -> bool {
+    answers.iter().all(|answer| matches!(answer, Answer::Stored { .. }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_presence_all_goes_on_and_without_conversation_what_is_known_does_for_a_while() -> Result<()> {
+    let grace_ms = GRACE.as_millis().to_string();
+    let mut split = Split::start(&settings()?.set("MESSAGE__AUTHORIZATION_GRACE_MS", &grace_ms)).await?;
+    let recorder = Recorder::default();
+    let mut ann = Client::with_encoding(&split.gateway, "ann", Encoding::Binary, &recorder)?;
+    ann.connect().await?;
+    let group = ann.create_group(Door::Socket, &["bob".to_owned()], "group").await?;
+    let mut numbers = 1..;
+    let answers = send_by_all_doors(&ann, &group, &mut numbers).await;
+    ensure!(all_stored(&answers), "all is well: {answers:?}");
+
+    split.presence.kill(&recorder).await?;
+    let answers = send_by_all_doors(&ann, &group, &mut numbers).await;
+    ensure!(all_stored(&answers), "without presence: {answers:?}");
+    ensure!(ann.start_direct(Door::Http, "bob").await.is_ok(), "conversations need no presence");
+    split.presence.restart().await?;
+
+    split.conversation.kill(&recorder).await?;
+    let killed = Instant::now();
+    let answers = send_by_all_doors(&ann, &group, &mut numbers).await;
+    ensure!(all_stored(&answers), "members known go on: {answers:?}");
+    ensure!(killed.elapsed() < GRACE, "in time");
+    let refused = loop {
+        let number = numbers.next().unwrap_or_default();
+        match ann.attempt(Door::Socket, &attempt(&group, number)).await {
+            Answer::Stored { .. } => ensure!(killed.elapsed() < GRACE * 3, "members are believed for ever"),
+            refused => break refused,
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    ensure!(matches!(&refused, Answer::NotAttempted(reason) if reason == "STORE_UNAVAILABLE"), "{refused:?}");
+    ensure!(killed.elapsed() > GRACE / 2, "refused after {:?}", killed.elapsed());
+    ensure!(ann.list_newest(Door::Grpc, &group, 10).await.is_err(), "nobody knows who may read");
+
+    split.conversation.restart().await?;
+    let back = Instant::now();
+    while !all_stored(&send_by_all_doors(&ann, &group, &mut numbers).await) {
+        ensure!(back.elapsed() < RECOVERY_LIMIT, "it is back, and sends are not taken");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for server in &mut split.into_servers() {
+        server.stop(&recorder).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_has_the_methods_of_its_service_and_no_others() -> Result<()> {
+    let split = Split::start(&settings()?).await?;
+    let services = split.gateway.services();
+    let token = split.gateway.tokens().service("tests", &[Scope::ActForUsers]);
+    for (address, expected) in [(&services.conversation, Code::Ok), (&services.message, Code::Unimplemented)] {
+        let mut request = Request::new(ListConversationsRequest::default());
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
+        request.metadata_mut().insert(ON_BEHALF_OF, "ann".parse()?);
+        let answer = ConversationServiceClient::new(channel(address)?).list_conversations(request).await;
+        let code = answer.map_or_else(|status| status.code(), |_| Code::Ok);
+        ensure!(code == expected, "{address} answers {code:?}");
+    }
+    for server in [&split.gateway, &split.conversation, &split.message, &split.presence] {
+        for path in ["/livez", "/readyz", "/metrics"] {
+            let (status, _) = http::get(&server.addresses().admin, path).await?;
+            ensure!(status == 200, "{path} answers {status}");
+        }
+    }
+    ensure!(split.message.addresses().http.is_empty(), "only the gateway has a public door");
+    for server in &mut split.into_servers() {
+        server.stop(&Recorder::default()).await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_process_that_lacks_the_address_of_a_service_says_which_and_does_not_start() -> Result<()> {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_viberchat-under-test"));
+    let output =
+        command.args(["serve", "gateway"]).env("VIBERCHAT__SERVICES__MESSAGE", "http://message:8081").output()?;
+    let said = String::from_utf8(output.stderr)?;
+    ensure!(!output.status.success(), "it started");
+    ensure!(
+        said.contains("services.conversation: is missing") && said.contains("services.presence: is missing"),
+        "{said}"
+    );
+    ensure!(!said.contains("services.message"), "{said}");
+    Ok(())
+}
