@@ -180,10 +180,12 @@ impl Parts<'_> {
             return Ok(in_process(self.auth, routes.prepare(), caller.name(), caller.scopes()));
         }
         let target = self.config.services.target(callee).with_context(|| format!("services.{}", callee.name()))?;
-        // Both hold what streams have to hear in the memory of the instance.
         let instances = match callee {
-            Service::Message | Service::Presence => Instances::One,
-            Service::Conversation | Service::Gateway => Instances::Any,
+            // It holds what streams have to hear in the memory of the instance.
+            Service::Presence => Instances::One,
+            // Instances tell each other on the bus what their streams have to hear.
+            Service::Message if !self.config.bus.is_set() => Instances::One,
+            Service::Message | Service::Conversation | Service::Gateway => Instances::Any,
         };
         Ok(Channel::connect(target, instances, self.token(caller)?, &self.shared.wires))
     }

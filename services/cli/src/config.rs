@@ -144,7 +144,7 @@ impl Config {
         let mut found: Vec<_> = short.iter().map(|key| format!("{key}: has less than 32 bytes")).collect();
         found.extend(self.auth.findings());
         found.extend(of_section(self.bus.validate()));
-        found.extend(self.services.findings());
+        found.extend(self.services.findings(self.bus.is_set()));
         found.extend(of_section(self.conversation.validate()));
         found.extend(of_section(self.message.validate()));
         found.extend(of_section(self.presence.validate()));

@@ -78,11 +78,7 @@ impl Bus {
     ///
     /// # Errors
     /// [`BusError`], if it never can.
-    pub async fn connect(
-        config: &Config,
-        lifecycle: lifecycle::Handle,
-        metrics: &Metrics,
-    ) -> Result<Self, BusError> {
+    pub async fn connect(config: &Config, lifecycle: lifecycle::Handle, metrics: &Metrics) -> Result<Self, BusError> {
         let metrics = BusMetrics::new(metrics);
         let addresses: Vec<&str> = config.url.split(',').collect();
         let client = options(config, &metrics).await?.connect(addresses).await.map_err(BusError::Connect)?;

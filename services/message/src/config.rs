@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use viberchat_kit::config::ConfigError;
 
-pub use self::cassandra::{CassandraConfig, Password};
+pub use self::cassandra::CassandraConfig;
 
 /// Where the log is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

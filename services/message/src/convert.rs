@@ -12,7 +12,9 @@ use viberchat_proto::message::v1 as proto;
 use viberchat_proto::types::v1 as types;
 
 pub(crate) use self::body::{decode_body, encode_body, entry, message, step, system_body};
-pub(crate) use self::view::{Viewer, entry_to_proto, hidden_to_proto, message_to_proto, position_from_proto, position_to_proto};
+pub(crate) use self::view::{
+    Viewer, entry_to_proto, hidden_to_proto, message_to_proto, position_from_proto, position_to_proto,
+};
 use crate::domain::content::{Metadata, check_emoji, check_mentions, check_metadata};
 use crate::domain::entry::Door;
 use crate::domain::membership::{ConversationKind, Role, Standing};

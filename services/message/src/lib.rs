@@ -51,7 +51,7 @@ use viberchat_kit::rpc::Channel;
 use viberchat_kit::telemetry::Metrics;
 use viberchat_proto::message::v1::message_service_server::MessageServiceServer;
 
-pub use self::config::{CassandraConfig, Config, Password, StoreEngine};
+pub use self::config::{CassandraConfig, Config, StoreEngine};
 pub use self::rpc::METHODS;
 
 use self::activity::Activity;

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
+use viberchat_engines::Server as Engine;
 use viberchat_kit::fault;
 
 use super::{Services, Tokens};
@@ -24,6 +25,7 @@ pub struct Settings {
     variables: Vec<(String, String)>,
     /// `None`: all in one process.
     services: Option<Services>,
+    has_files: bool,
 }
 
 /// A temporary folder that is kept when the test fails.
@@ -45,6 +47,7 @@ impl Settings {
             folder: Arc::new(Folder { folder: Some(folder), kept: AtomicBool::new(false) }),
             variables: Vec::new(),
             services: None,
+            has_files: true,
         };
         // Tests send as fast as they can; that users cannot is the subject of a test of its own.
         Ok(settings.set("GATEWAY__SENDS_PER_SECOND_MAX", "0"))
@@ -85,6 +88,36 @@ impl Settings {
     #[must_use]
     pub fn synchronous(self, value: &str) -> Self {
         self.variable(fault::SQLITE_SYNCHRONOUS_VARIABLE, value)
+    }
+
+    /// On real engines instead of files, in a namespace of its own: conversation and last seen on PostgreSQL, the log on
+    /// Cassandra, hints on NATS. `None`: one of them is missing here, and that was said.
+    #[must_use]
+    pub fn on_engines(mut self) -> Option<Self> {
+        let (postgres, cassandra) = (Engine::Postgres.address()?, Engine::Cassandra.address()?);
+        let nats = Engine::Nats.address()?;
+        let namespace = viberchat_engines::namespace("stories");
+        for service in ["CONVERSATION", "PRESENCE"] {
+            self = self
+                .set(&format!("{service}__STORE"), "postgres")
+                .set(&format!("{service}__POSTGRES__URL"), &postgres)
+                .set(&format!("{service}__POSTGRES__NAMESPACE"), &namespace)
+                .set(&format!("{service}__POSTGRES__MIGRATE_ON_START"), "true");
+        }
+        self.has_files = false;
+        let of_cassandra = self
+            .set("MESSAGE__STORE", "cassandra")
+            .set("MESSAGE__CASSANDRA__CONTACT_POINTS", &format!("[{cassandra:?}]"))
+            .set("MESSAGE__CASSANDRA__NAMESPACE", &namespace)
+            .set("MESSAGE__CASSANDRA__REPLICATION_FACTOR", "1")
+            .set("MESSAGE__CASSANDRA__CONNECT_TIMEOUT_MS", "20000");
+        Some(of_cassandra.set("BUS__URL", &nats).set("BUS__NAMESPACE", &namespace))
+    }
+
+    /// Whether what is stored lies in the data folder.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        self.has_files
     }
 
     /// Each service in a process of its own.

@@ -45,7 +45,7 @@ impl Services {
     }
 }
 
-/// The four services on one folder, each with a file of its own in it, behind one gateway.
+/// The four services, each in processes of its own, on one store.
 pub struct Split {
     /// Whom clients talk to.
     pub gateway: Server,
@@ -55,6 +55,8 @@ pub struct Split {
     pub message: Server,
     /// Presence and typing.
     pub presence: Server,
+    /// A gateway, a conversation and a message service more, if there are two of each.
+    pub others: Vec<Server>,
 }
 
 impl Split {
@@ -71,13 +73,42 @@ impl Split {
             message: Server::start_as(Role::Message, &settings, &services.message).await?,
             presence: Server::start_as(Role::Presence, &settings, &services.presence).await?,
             gateway: Server::start_as(Role::Gateway, &settings, "127.0.0.1:0").await?,
+            others: Vec::new(),
         })
+    }
+
+    /// The same with two of each but presence, each gateway with a conversation and a message service that the other does
+    /// not call: every conversation is written by two processes at once.
+    ///
+    /// # Errors
+    /// If one does not come up in time.
+    pub async fn start_crossed(settings: &Settings) -> Result<Self> {
+        let mut split = Self::start(settings).await?;
+        let first = split.gateway.services();
+        let services = Services { conversation: free_address()?, message: free_address()?, presence: first.presence };
+        let settings = settings.clone().apart(&services);
+        split.others = vec![
+            Server::start_as(Role::Conversation, &settings, &services.conversation).await?,
+            Server::start_as(Role::Message, &settings, &services.message).await?,
+            Server::start_as(Role::Gateway, &settings, "127.0.0.1:0").await?,
+        ];
+        Ok(split)
+    }
+
+    /// Whom clients talk to, all of them.
+    #[must_use]
+    pub fn gateways(&self) -> Vec<&Server> {
+        [Some(&self.gateway), self.others.last()].into_iter().flatten().collect()
     }
 
     /// In the order in which they are to be stopped.
     #[must_use]
-    pub fn into_servers(self) -> [Server; 4] {
-        [self.gateway, self.presence, self.message, self.conversation]
+    pub fn into_servers(mut self) -> Vec<Server> {
+        let mut servers = Vec::new();
+        servers.extend(self.others.pop());
+        servers.extend([self.gateway, self.presence, self.message, self.conversation]);
+        servers.extend(self.others);
+        servers
     }
 }
 

@@ -37,7 +37,10 @@ pub async fn judge(mut crowd: Crowd, servers: &mut [Server], recorder: &Recorder
                 recorder.count(server.counters().await?);
                 server.stop(recorder).await?;
             }
-            recorder.scan(scan_store(&servers[0].settings().data_folder(), true)?);
+            let settings = servers[0].settings();
+            if settings.has_files() {
+                recorder.scan(scan_store(&settings.data_folder(), true)?);
+            }
             Ok(history::check(&recorder.history()))
         }
         Err(error) => Err(error),

@@ -15,7 +15,7 @@ use viberchat_tests::{
     client::{Attempt, Client, channel, http, socket::Encoding},
     cluster::{Settings, Split},
     history::{Action, Answer, Counters, Door, Recorder, text_with},
-    workload::{Crowd, Plan, judge},
+    workload::{Crowd, Plan, judge, size_from_environment},
 };
 
 /// After a restart writes succeed within this time.
@@ -29,8 +29,50 @@ fn settings() -> Result<Settings> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn users_who_chat_on_services_apart_see_what_the_contract_promises() -> Result<()> {
+    quiet_chat(&settings()?).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_who_chat_on_services_apart_on_engines_see_what_the_contract_promises() -> Result<()> {
+    let Some(settings) = settings()?.on_engines() else { return Ok(()) };
+    quiet_chat(&settings).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_two_gateways_whose_services_know_nothing_of_each_other_see_what_the_contract_promises() -> Result<()>
+{
+    let Some(settings) = settings()?.on_engines() else { return Ok(()) };
+    chat_on(Split::start_crossed(&settings).await?).await
+}
+
+async fn quiet_chat(settings: &Settings) -> Result<()> {
+    chat_on(Split::start(settings).await?).await
+}
+
+async fn chat_on(split: Split) -> Result<()> {
+    let recorder = Recorder::default();
+    let plan = Plan { steps: size_from_environment("VIBERCHAT_TEST_STEPS", 100), ..Plan::default() };
+    let mut crowd = Crowd::gather(&plan, &split.gateways(), &recorder).await?;
+    crowd.chat().await;
+    let report = judge(crowd, &mut split.into_servers(), &recorder).await?;
+    report.assert_green(Counters { duplicates: 5, resumed: 5, filled: 1, conditions_lost: 0 });
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_service_is_killed_under_load_and_nothing_is_lost_or_doubled() -> Result<()> {
-    let mut split = Split::start(&settings()?.unsynced()).await?;
+    kill_each(&settings()?.unsynced()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_service_on_engines_is_killed_under_load_and_nothing_is_lost_or_doubled() -> Result<()> {
+    let Some(settings) = settings()?.on_engines() else { return Ok(()) };
+    kill_each(&settings).await
+}
+
+async fn kill_each(settings: &Settings) -> Result<()> {
+    let mut split = Split::start(settings).await?;
     let recorder = Recorder::default();
     let plan = Plan { steps: usize::MAX, ..Plan::default() };
     let mut crowd = Crowd::gather(&plan, &[&split.gateway], &recorder).await?;

@@ -27,6 +27,8 @@ const SLOW_PART: usize = 10;
 const INTERVAL: Duration = Duration::from_millis(10);
 /// More than the kernel takes for a socket, in messages of this size.
 const FILLER: u64 = 320;
+/// Of them, so many while nobody is heard of: all of them take longer than silence may, where all read them.
+const FILLER_PART: u64 = 40;
 const FILLER_BYTES: usize = 16_000;
 /// More than a slow one misses: none has to page.
 const RESUME_ENTRIES_MAX: u64 = 5_000;
@@ -97,16 +99,19 @@ impl Stage<'_> {
         let resident = || machine::resident_bytes(self.server.pid).context("the server's memory is not readable");
         // All read, the fillers too: what the service keeps of the newest messages is there before anybody is slow.
         let seed = Seed::of(self.server)?;
-        let heads = self.heads(FILLER, 0);
-        let filling = fill(&seed, &self.filler, &mut self.number, run);
-        let (head, ()) = futures::future::try_join(filling, self.slow.read_to(&heads)).await?;
-        self.filler.head = head;
+        for _ in 0..FILLER / FILLER_PART {
+            self.heartbeat().await?;
+            let heads = self.heads(FILLER_PART, 0);
+            let filling = fill(&seed, &self.filler, &mut self.number, FILLER_PART, run);
+            let (head, ()) = futures::future::try_join(filling, self.slow.read_to(&heads)).await?;
+            self.filler.head = head;
+        }
         figures.without.push(self.pace(true).await?.percentile_ms(99.0));
 
         let (before, kernel) = (settled(resident).await?, KernelMemory::read());
         self.heartbeat().await?;
         let stopped = Instant::now();
-        self.filler.head = fill(&seed, &self.filler, &mut self.number, run).await?;
+        self.filler.head = fill(&seed, &self.filler, &mut self.number, FILLER, run).await?;
         figures.with.push(self.pace(false).await?.percentile_ms(99.0));
         let each = |bytes: u64| bytes as f64 / self.slow.count() as f64 / 1024.0;
         figures.held.push(each(machine::resident_bytes(self.server.pid).context("it ended")?.saturating_sub(before)));
@@ -169,10 +174,10 @@ impl Stage<'_> {
 }
 
 /// Messages that only the slow ones get; returns the head then.
-async fn fill(seed: &Seed, group: &Group, number: &mut u64, run: u32) -> anyhow::Result<u64> {
+async fn fill(seed: &Seed, group: &Group, number: &mut u64, count: u64, run: u32) -> anyhow::Result<u64> {
     let first = *number;
-    *number += FILLER;
-    let requests = (first..first + FILLER).map(|number| SendMessageRequest {
+    *number += count;
+    let requests = (first..first + count).map(|number| SendMessageRequest {
         text: ".".repeat(FILLER_BYTES),
         client_message_id: format!("filler-{run}-{number}"),
         ..order::message(&group.conversation, 0, number, group.head)

@@ -16,7 +16,7 @@ pub struct Services {
     /// for all its addresses and is looked up again and again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation: Option<Target>,
-    /// The same of the message service, which is one instance.
+    /// The same of the message service, which is one instance unless there is a `bus`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Target>,
     /// The same of the presence service, which is one instance.
@@ -41,13 +41,16 @@ impl Services {
     }
 
     /// What is wrong, as `services.key: problem`.
-    pub(super) fn findings(&self) -> Vec<String> {
-        // Both hold what streams have to hear in the memory of the instance.
-        let single = [Service::Message, Service::Presence];
-        let several = single.into_iter().filter(|service| self.target(*service).is_some_and(|at| at.places() > 1));
-        several
-            .map(|service| format!("services.{}: names several places, it is one instance", service.name()))
-            .collect()
+    pub(super) fn findings(&self, has_bus: bool) -> Vec<String> {
+        let is_several = |target: &Option<Target>| target.as_ref().is_some_and(|target| target.places() > 1);
+        let mut findings = Vec::new();
+        if is_several(&self.message) && !has_bus {
+            findings.push("services.message: names several places, which need bus.url".to_owned());
+        }
+        if is_several(&self.presence) {
+            findings.push("services.presence: names several places, it is one instance".to_owned());
+        }
+        findings
     }
 
     /// What `role` cannot do without, as `services.key: problem`.

@@ -1,6 +1,5 @@
-use std::fmt;
-
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+use viberchat_kit::keys::Password;
 
 /// The section `message.cassandra`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +78,7 @@ impl CassandraConfig {
             && self.data_center.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
         check("data_center", is_place, "the name of a data center: letters, digits, '_', '-', '.'");
         check("replication_factor", (1..=9).contains(&self.replication_factor), "1 to 9");
-        let signs_in = self.username.is_empty() == self.password.0.is_empty();
+        let signs_in = self.username.is_empty() == self.password.is_empty();
         check("password", signs_in, "set exactly if username is");
         check("connect_timeout_ms", self.connect_timeout_ms >= 1, "at least 1");
         check("request_timeout_ms", self.request_timeout_ms >= 1, "at least 1");
@@ -88,32 +87,6 @@ impl CassandraConfig {
         check("speculative_delay_ms", is_early, "less than request_timeout_ms");
         check("logs_max", self.logs_max >= 1, "at least 1");
         wrong
-    }
-}
-
-/// A password. Nothing that is printed shows it.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Password(pub(crate) String);
-
-const REDACTED: &str = "<redacted>";
-
-impl Password {
-    /// What is shown instead.
-    fn shown(&self) -> &'static str {
-        if self.0.is_empty() { "" } else { REDACTED }
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.shown())
-    }
-}
-
-impl Serialize for Password {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.shown())
     }
 }
 
@@ -149,8 +122,8 @@ mod tests {
 
     #[test]
     fn a_password_is_not_shown() {
-        let config = CassandraConfig { password: Password("secret".to_owned()), ..CassandraConfig::default() };
+        let config = CassandraConfig { password: "secret".into(), ..CassandraConfig::default() };
         let shown = format!("{config:?} {}", serde_json::to_string(&config).unwrap());
-        assert!(!shown.contains("secret") && shown.contains(REDACTED), "{shown}");
+        assert!(!shown.contains("secret") && shown.contains("(secret)"), "{shown}");
     }
 }

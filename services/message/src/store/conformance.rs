@@ -368,7 +368,7 @@ pub(crate) async fn messages_show_their_last_edit_and_their_deletion(backend: &d
     let found = handle.messages_at(id(1), None, vec![1, 2, 3, 99]).await.unwrap();
     assert_eq!(found.head, log.head);
     assert_eq!(found.messages.len(), 2, "an edit is no message");
-    let edit = (Timestamp::from_millis(1_003), b"one, edited again".to_vec());
+    let edit = (Timestamp::from_millis(1_003), b"one, edited again".as_slice().into());
     assert_eq!((found.messages[0].edit.as_ref(), found.messages[0].delete_time), (Some(&edit), None));
     assert_eq!(found.messages[1].delete_time, Some(Timestamp::from_millis(1_004)));
 }

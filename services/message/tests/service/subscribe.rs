@@ -11,7 +11,8 @@ use viberchat_kit::id::ConversationId;
 use viberchat_proto::message::v1::subscribe_request::Request as Asked;
 use viberchat_proto::message::v1::subscribe_response::Push;
 use viberchat_proto::message::v1::{
-    LogEntry, MarkReadRequest, SubscribeAdd, SubscribeRemove, SubscribeRequest, SubscribeResponse, SubscribeStart, Subscribed,
+    LogEntry, MarkReadRequest, SubscribeAdd, SubscribeRemove, SubscribeRequest, SubscribeResponse, SubscribeStart,
+    Subscribed,
 };
 use viberchat_proto::types::v1::{RequestContext, Role};
 

@@ -33,7 +33,7 @@ pub(super) async fn connect(config: &CassandraConfig) -> Result<Session, OpenErr
         builder = builder.prefer_datacenter(config.data_center.clone());
     }
     if !config.username.is_empty() {
-        builder = builder.user(&config.username, &config.password.0);
+        builder = builder.user(&config.username, config.password.expose());
     }
     builder.build().await.map_err(|error| OpenError::Engine(error.to_string()))
 }

@@ -238,7 +238,7 @@ async fn what_a_crash_left_undone_is_done_by_who_reads_next() {
         let slice = other.messages_at(id(1), Some(user("bob")), vec![1, 2]).await.unwrap();
         let [deleted, edited]: [MessageRecord; 2] = slice.messages.try_into().unwrap();
         assert_eq!(deleted.delete_time, Some(Timestamp::from_millis(1_008)));
-        assert_eq!(edited.edit, Some((Timestamp::from_millis(1_005), b"two, edited".to_vec())));
+        assert_eq!(edited.edit, Some((Timestamp::from_millis(1_005), b"two, edited".as_slice().into())));
         assert_eq!((edited.reactions.len(), edited.pin.map(|pin| pin.seq)), (1, Some(8)));
         assert_eq!(other.pin_count(id(1)).await.unwrap().1, 1);
         assert_eq!(other.positions(id(1), None, 9).await.unwrap().positions.len(), 1);
@@ -274,7 +274,7 @@ async fn a_projection_that_comes_late_brings_nothing_back() {
         store.project(&asleep, 2, &(&origin).into(), &effects).await.unwrap();
         let message = handle.messages_at(id(1), None, vec![1]).await.unwrap().messages.remove(0);
         assert!(message.delete_time.is_some());
-        assert_eq!(message.edit, Some((Timestamp::from_millis(1_002), b"e".to_vec())));
+        assert_eq!(message.edit, Some((Timestamp::from_millis(1_002), b"e".as_slice().into())));
     }))
     .await;
 }
