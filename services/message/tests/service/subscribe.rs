@@ -97,14 +97,14 @@ async fn what_moves_at_another_instance_is_heard_by_the_bus() {
         seq = sent(&mut here.client(), "alice", id, &format!("m{}", seq + 1), "text").await.seq;
         let read = MarkReadRequest { conversation_id: id.to_string(), seq };
         here.client().mark_read(by("bob", read)).await.unwrap();
-        loop {
-            match gateway.push().await {
+        while let Ok(push) = timeout(Duration::from_secs(1), gateway.push()).await {
+            match push {
                 Push::Position(position) if position.user_id == "bob" => return true,
-                Push::Entry(_) | Push::Position(_) => {}
-                Push::Heartbeat(_) => return false,
+                Push::Entry(_) | Push::Position(_) | Push::Heartbeat(_) => {}
                 other => panic!("{other:?}"),
             }
         }
+        false
     })
     .await;
 }
