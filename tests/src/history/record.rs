@@ -22,6 +22,12 @@ use super::report::Counters;
 /// Nanoseconds since the run began.
 pub type Nanos = u64;
 
+const SECOND: Nanos = 1_000_000_000;
+
+/// Who has found the conversation service away asks it again within this time: the longest pause of the breaker, and the
+/// second for which an answer holds.
+const ASKED_AGAIN: Nanos = 6 * SECOND;
+
 /// Names a session within a run.
 pub type SessionId = usize;
 
@@ -48,6 +54,8 @@ pub struct History {
     pub stops: Vec<Stop>,
     /// Times in which the store could not be written to.
     pub outages: Vec<Outage>,
+    /// Times in which the conversation service was away, so that nobody could ask it who may do what.
+    pub unasked: Vec<Outage>,
     /// The store's files after the run.
     pub scan: Option<Scan>,
     /// What happened, so that a run can be counted.
@@ -76,13 +84,24 @@ pub struct Stop {
     pub graceful: bool,
 }
 
-/// A time in which the store could not be written to.
+/// A time in which a part was away.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Outage {
-    /// After the store had gone.
+    /// When it had gone.
     pub begun: Nanos,
-    /// Before it came back.
+    /// When it came back.
     pub ended: Nanos,
+}
+
+impl History {
+    /// By when a change of who may do what, acknowledged at that time, is known to all: within a second, unless nobody could
+    /// ask for it (C14).
+    #[must_use]
+    pub fn known_by(&self, acknowledged: Nanos) -> Nanos {
+        let known = acknowledged.saturating_add(SECOND);
+        let hidden = self.unasked.iter().filter(|away| away.begun < known && acknowledged < away.ended);
+        hidden.map(|away| away.ended.saturating_add(ASKED_AGAIN)).fold(known, Nanos::max)
+    }
 }
 
 /// The store's files after the run.

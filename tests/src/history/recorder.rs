@@ -163,6 +163,11 @@ impl Recorder {
         self.lock().outages.push(outage);
     }
 
+    /// The conversation service was away.
+    pub fn unasked(&self, outage: Outage) {
+        self.lock().unasked.push(outage);
+    }
+
     /// A get-or-create was answered.
     pub fn direct(&self, call: DirectCall) {
         self.lock().directs.push(call);

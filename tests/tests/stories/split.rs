@@ -13,8 +13,8 @@ use viberchat_proto::conversation::v1::{
 };
 use viberchat_tests::{
     client::{Attempt, Client, channel, http, socket::Encoding},
-    cluster::{Settings, Split},
-    history::{Action, Answer, Counters, Door, Recorder, text_with},
+    cluster::{Server, Settings, Split},
+    history::{Action, Answer, Counters, Door, Outage, Recorder, text_with},
     workload::{Crowd, Plan, judge, size_from_environment},
 };
 
@@ -80,14 +80,12 @@ async fn kill_each(settings: &Settings) -> Result<()> {
     let killing = async {
         let killed = async {
             for _ in 0..2 {
-                for server in [&mut split.message, &mut split.presence, &mut split.conversation] {
-                    tokio::time::sleep(Duration::from_millis(300)).await;
-                    server.kill(&recorder).await?;
-                    // Long enough for the others to notice.
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                    server.restart().await?;
-                    wait_for_an_ack(&recorder).await?;
+                for server in [&mut split.message, &mut split.presence] {
+                    kill_and_restart(server, &recorder).await?;
                 }
+                let begun = recorder.now();
+                kill_and_restart(&mut split.conversation, &recorder).await?;
+                recorder.unasked(Outage { begun, ended: recorder.now() });
             }
             anyhow::Ok(())
         };
@@ -100,6 +98,15 @@ async fn kill_each(settings: &Settings) -> Result<()> {
     let report = judge(crowd, &mut split.into_servers(), &recorder).await?;
     report.assert_green(Counters { duplicates: 1, ..Counters::default() });
     Ok(())
+}
+
+async fn kill_and_restart(server: &mut Server, recorder: &Recorder) -> Result<()> {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.kill(recorder).await?;
+    // Long enough for the others to notice.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    server.restart().await?;
+    wait_for_an_ack(recorder).await
 }
 
 async fn wait_for_an_ack(recorder: &Recorder) -> Result<()> {

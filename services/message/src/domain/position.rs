@@ -2,6 +2,8 @@
 
 use viberchat_kit::id::UserId;
 
+use super::head::Head;
+
 /// How far a user has read a conversation, and what has reached them. Both only move forward, and what is read is delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
@@ -19,6 +21,15 @@ impl Position {
     /// Of one who has read up to here.
     pub(crate) fn read(user: UserId, read_seq: u64, read_message_no: u64) -> Self {
         Self { user, read_seq, read_message_no, delivered_seq: read_seq }
+    }
+
+    /// The same, as it stood at a head: what moved on since is not known there yet.
+    pub(crate) fn at_most(mut self, head: &Head) -> Self {
+        if self.read_seq > head.seq {
+            (self.read_seq, self.read_message_no) = (head.seq, head.message_no);
+        }
+        self.delivered_seq = self.delivered_seq.min(head.seq);
+        self
     }
 
     /// The further one of two positions of one user, each number by itself. Whether it is further than `self` was.

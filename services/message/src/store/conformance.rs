@@ -45,6 +45,7 @@ macro_rules! stamp {
                 pages_of_messages_are_bounded_by_what_their_edits_say,
                 overviews_join_head_message_and_position,
                 positions_keep_their_maximum,
+                positions_are_never_past_the_head_that_they_are_read_with,
                 positions_are_paged_by_user,
                 who_is_gone_has_no_position,
                 delivered_positions_keep_their_maximum_and_follow_reading,
@@ -503,6 +504,29 @@ pub(crate) async fn positions_keep_their_maximum(backend: &dyn Backend) {
     late.positions = vec![Position::read(user("bob"), 5, 5)];
     store(&one, late).await;
     assert_eq!(one.positions(id(1), None, 10).await.unwrap().positions, [position]);
+}
+
+pub(crate) async fn positions_are_never_past_the_head_that_they_are_read_with(backend: &dyn Backend) {
+    let (writing, reading) = (backend.open().await, backend.open().await);
+    let mut log = Writer::new(id(1));
+    let (conversation, alice) = (id(1), user("alice"));
+    let writes = tokio::spawn(async move {
+        for n in 1..=60 {
+            store(&writing, log.message("bob", &format!("m{n}"), "m")).await;
+            let moved = writing.set_position(conversation, user("alice"), Mark::Read(n)).await.unwrap();
+            assert!(matches!(moved, PositionSet::Set { .. }), "{moved:?}");
+        }
+    });
+    while !writes.is_finished() {
+        let slice = reading.positions(conversation, None, 10).await.unwrap();
+        let overview = reading.overviews(alice.clone(), vec![(conversation, 0)]).await.unwrap().remove(0);
+        let standing = slice.positions.iter().map(|position| (position, slice.head));
+        for (position, head) in standing.chain([(&overview.position, overview.head)]) {
+            assert!(position.read_seq <= head.seq && position.delivered_seq <= head.seq, "{position:?} {head:?}");
+            assert!(position.read_message_no <= head.message_no, "{position:?} {head:?}");
+        }
+    }
+    writes.await.unwrap();
 }
 
 pub(crate) async fn positions_are_paged_by_user(backend: &dyn Backend) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Check, Found, SECOND};
+use super::{Check, Found};
 use crate::history::{
     record::{Action, Answer, History, Nanos},
     truth::Truth,
@@ -32,7 +32,7 @@ pub(super) fn check(history: &History, truth: &Truth<'_>, found: &mut Found<'_>)
 /// Whether a block of one by the other holds for the whole time, a second after its ack.
 fn is_blocked(history: &History, user: &str, peer: &str, begun: Nanos, ended: Nanos) -> bool {
     let theirs = || history.blocks.iter().filter(|block| block.user == user && block.peer == peer);
-    theirs().filter(|block| block.blocked && block.ended.is_some_and(|at| at + SECOND < begun)).any(|block| {
+    theirs().filter(|block| block.blocked && block.ended.is_some_and(|at| history.known_by(at) < begun)).any(|block| {
         // Any try to take it away may have done so, answered or not.
         theirs().all(|other| other.blocked || other.begun > ended || other.ended.is_some_and(|at| at < block.begun))
     })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Check, Found, SECOND};
+use super::{Check, Found};
 use crate::history::{
     record::{Action, Answer, Body, Found as ReadFound, History, Nanos, Push},
     truth::{Log, Truth},
@@ -98,7 +98,7 @@ fn outs_of(history: &History) -> Outs<'_> {
                 && call.ended.is_none_or(|ended| ended > removal.begun)
         });
         let to = adds.map(|call| call.begun).min().unwrap_or(Nanos::MAX);
-        let out = Out { from: acked + SECOND, to, begun: removal.begun };
+        let out = Out { from: history.known_by(acked), to, begun: removal.begun };
         outs.entry((&removal.conversation, member)).or_default().push(out);
     }
     outs

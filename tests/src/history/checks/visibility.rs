@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Check, Found, SECOND};
+use super::{Check, Found};
 use crate::history::{
     record::{Answer, Body, Entry, Found as ReadFound, History, MessageView, Nanos, Push, Read, RedactedKind},
     truth::{Log, Truth, place_of_target},
@@ -70,6 +70,7 @@ impl<'a> Removals<'a> {
                 *first = acked.min(*first);
             }
         }
+        known.values_mut().for_each(|first| *first = history.known_by(*first));
         Self(known)
     }
 
@@ -78,7 +79,7 @@ impl<'a> Removals<'a> {
         let stays = log.stays.get(user).map_or(&[][..], Vec::as_slice);
         let in_grace = || {
             let last = stays.iter().rev().find(|stay| stay.from <= seq)?.to?;
-            self.0.get(&(conversation, last)).map(|known| at <= known.saturating_add(SECOND))
+            self.0.get(&(conversation, last)).map(|known| at <= *known)
         };
         log.sees_seq(user, seq) || in_grace().unwrap_or(false)
     }

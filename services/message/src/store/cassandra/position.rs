@@ -142,6 +142,8 @@ impl CassandraStore {
         }
         let more = positions.len() > items;
         positions.truncate(items);
+        // They were read after the head, and may have moved on.
+        let positions = positions.into_iter().map(|position| position.at_most(&head)).collect();
         Ok(PositionSlice { head, positions, more })
     }
 
@@ -164,7 +166,8 @@ impl CassandraStore {
         let last = [head.last_message_seq];
         let last_message = self.messages_below(conversation_id, Some(user), head, &last).await?.pop();
         let position = self.position_of(&known, user).await?;
-        let position = position.unwrap_or_else(|| Position::read(user.clone(), 0, 0));
+        // Read after the head, it may have moved on.
+        let position = position.unwrap_or_else(|| Position::read(user.clone(), 0, 0)).at_most(&head);
         let passed_message_no = match passed_seq {
             passed if passed <= position.read_seq => position.read_message_no,
             passed if passed >= head.seq => head.message_no,
