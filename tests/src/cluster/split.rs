@@ -1,8 +1,12 @@
 //! The four services as processes of their own.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    ops::RangeInclusive,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail};
 
 use super::{Server, Settings};
 
@@ -112,8 +116,17 @@ impl Split {
     }
 }
 
-/// An address that was free a moment ago.
+/// An address that nobody listens at. Below the ports that systems give to whoever asks for any (32768 on Linux, 49152
+/// elsewhere), so that no connection takes it before it is used, and given out once in this process.
 fn free_address() -> Result<String> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
-    Ok(listener.local_addr()?.to_string())
+    const PORTS: RangeInclusive<u16> = 20_000..=31_999;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in PORTS {
+        let place = std::process::id().wrapping_mul(101).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start() + u16::try_from(place % u32::try_from(PORTS.len())?)?;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(format!("{}:{port}", Ipv4Addr::LOCALHOST));
+        }
+    }
+    bail!("no free port")
 }
