@@ -1,9 +1,10 @@
 //! The guarantees of [`Store`], as tests that every backend passes. A backend stamps them onto itself by [`stamp!`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::{BoxFuture, join, join_all};
 use viberchat_kit::clock::Timestamp;
 use viberchat_kit::id::{ConversationId, Entropy as _, RequestId, SystemEntropy, UserId};
 
@@ -509,24 +510,27 @@ pub(crate) async fn positions_keep_their_maximum(backend: &dyn Backend) {
 pub(crate) async fn positions_are_never_past_the_head_that_they_are_read_with(backend: &dyn Backend) {
     let (writing, reading) = (backend.open().await, backend.open().await);
     let mut log = Writer::new(id(1));
-    let (conversation, alice) = (id(1), user("alice"));
-    let writes = tokio::spawn(async move {
+    let is_over = AtomicBool::new(false);
+    let writes = async {
         for n in 1..=60 {
             store(&writing, log.message("bob", &format!("m{n}"), "m")).await;
-            let moved = writing.set_position(conversation, user("alice"), Mark::Read(n)).await.unwrap();
+            let moved = writing.set_position(id(1), user("alice"), Mark::Read(n)).await.unwrap();
             assert!(matches!(moved, PositionSet::Set { .. }), "{moved:?}");
         }
-    });
-    while !writes.is_finished() {
-        let slice = reading.positions(conversation, None, 10).await.unwrap();
-        let overview = reading.overviews(alice.clone(), vec![(conversation, 0)]).await.unwrap().remove(0);
-        let standing = slice.positions.iter().map(|position| (position, slice.head));
-        for (position, head) in standing.chain([(&overview.position, overview.head)]) {
-            assert!(position.read_seq <= head.seq && position.delivered_seq <= head.seq, "{position:?} {head:?}");
-            assert!(position.read_message_no <= head.message_no, "{position:?} {head:?}");
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let reads = async {
+        while !is_over.load(Ordering::Relaxed) {
+            let slice = reading.positions(id(1), None, 10).await.unwrap();
+            let overview = reading.overviews(user("alice"), vec![(id(1), 0)]).await.unwrap().remove(0);
+            let standing = slice.positions.iter().map(|position| (position, slice.head));
+            for (position, head) in standing.chain([(&overview.position, overview.head)]) {
+                assert!(position.read_seq <= head.seq && position.delivered_seq <= head.seq, "{position:?} {head:?}");
+                assert!(position.read_message_no <= head.message_no, "{position:?} {head:?}");
+            }
         }
-    }
-    writes.await.unwrap();
+    };
+    join(writes, reads).await;
 }
 
 pub(crate) async fn positions_are_paged_by_user(backend: &dyn Backend) {
