@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::role::Role;
-use crate::{bench, config_command, dev, migrate, serve, token};
+use crate::{bench, config_command, dev, doctor, migrate, serve, token};
 
 #[derive(Debug, Parser)]
 #[command(name = "viberchat", version, about = "A self-hosted chat backend", disable_help_subcommand = true)]
@@ -29,6 +29,8 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at what the configuration names, and say what to do. Fails if something does not work.
+    Doctor(ConfigArgs),
     /// Measure latency, throughput and memory, each beside its floor.
     Bench(bench::Args),
 }
@@ -140,6 +142,7 @@ pub fn main() -> ExitCode {
         Command::Token(args) => token::run(&args),
         Command::Migrate(command) => run(migrate::run(command)),
         Command::Config(command) => config_command::run(&command),
+        Command::Doctor(args) => run(doctor::run(&args)),
         Command::Bench(args) => bench::run(args),
     };
     match result {

@@ -40,4 +40,4 @@ mod watch;
 
 pub use config::{Config, Directory, Search};
 pub use rpc::METHODS;
-pub use service::{BuildError, Deps, Service, build, migrate_schema};
+pub use service::{BuildError, Deps, Service, build, examine, migrate_schema};

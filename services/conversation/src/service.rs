@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::service::Routes;
-use viberchat_kit::clock::SharedClock;
+use viberchat_kit::clock::{Clock, SharedClock};
 use viberchat_kit::config::ConfigError;
+use viberchat_kit::doctor::Finding;
 use viberchat_kit::id::SharedEntropy;
 use viberchat_kit::keys::Keys;
 use viberchat_kit::lifecycle::Handle;
@@ -84,6 +85,11 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
     };
     let routes = served.map_err(|error| failed(error.into()))?;
     Ok(Service { routes, store: opened })
+}
+
+/// What an operator should know of the configured store.
+pub async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
+    backend::examine(config, clock).await
 }
 
 /// Brings the schema of the configured store up to date, or only says what it would do. Any number of processes may do it

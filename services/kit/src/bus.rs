@@ -26,6 +26,7 @@ pub use self::listener::{Heard, Listener};
 pub use self::numbers::ShardSet;
 pub use self::publisher::Publisher;
 
+use crate::doctor::{Finding, PATIENCE, Verdict, causes};
 use crate::id::Entropy;
 use crate::lifecycle;
 use crate::telemetry::Metrics;
@@ -44,6 +45,8 @@ const SILENT_AFTER: Duration = Duration::from_secs(3);
 const QUEUE_MAX: usize = 1_024;
 /// Hints that wait for a listener; more are dropped by the client.
 const UNREAD_MAX: usize = 4_096;
+/// The first release that the tests have seen.
+const VERSION_MIN: (u32, u32) = (2, 10);
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
 
 /// One life of a publisher.
@@ -106,9 +109,37 @@ impl Bus {
     }
 }
 
+/// What `viberchat doctor` says of the bus.
+pub async fn examine(config: &Config) -> Vec<Finding> {
+    let about = format!("bus {}", config.url);
+    let advice =
+        "look at bus.url, its tls, user and files, at the network, and whether NATS runs; messages go on without";
+    let addresses: Vec<&str> = config.url.split(',').collect();
+    let connecting = async {
+        let options = identified(ConnectOptions::new().name("viberchat doctor"), config).await?;
+        options.connect(addresses).await.map_err(BusError::Connect)
+    };
+    match tokio::time::timeout(PATIENCE, connecting).await {
+        Ok(Ok(client)) => {
+            let version = client.server_info().version;
+            let is_recent = version_of(&version) >= VERSION_MIN;
+            let advice = "take NATS 2.10 or later";
+            vec![Finding::when(is_recent, &about, format!("version {version}"), Verdict::Doubtful, advice)]
+        }
+        Ok(Err(error)) => vec![Finding::doubtful(about, causes(&error), advice)],
+        Err(_) => vec![Finding::doubtful(about, "does not answer", advice)],
+    }
+}
+
+/// The first two numbers.
+fn version_of(text: &str) -> (u32, u32) {
+    let mut numbers = text.split('.').map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 async fn options(config: &Config, metrics: &BusMetrics) -> Result<ConnectOptions, BusError> {
     let connected = metrics.connected.clone();
-    let mut options = ConnectOptions::new()
+    let options = ConnectOptions::new()
         .name("viberchat")
         .no_echo()
         .retry_on_initial_connect()
@@ -127,6 +158,11 @@ async fn options(config: &Config, metrics: &BusMetrics) -> Result<ConnectOptions
                 }
             }
         });
+    identified(options, config).await
+}
+
+/// Who we are, and whom we trust.
+async fn identified(mut options: ConnectOptions, config: &Config) -> Result<ConnectOptions, BusError> {
     if let Some(file) = &config.credentials_file {
         options = options.credentials_file(file).await.map_err(BusError::Credentials)?;
     }

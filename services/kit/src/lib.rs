@@ -24,6 +24,7 @@ pub mod auth;
 pub mod bus;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod error;
 pub mod fault;
 pub mod id;

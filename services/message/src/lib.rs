@@ -41,8 +41,9 @@ use std::time::Duration;
 
 use tonic::service::Routes;
 use viberchat_kit::bus::BusError;
-use viberchat_kit::clock::SharedClock;
+use viberchat_kit::clock::{Clock, SharedClock};
 use viberchat_kit::config::ConfigError;
+use viberchat_kit::doctor::{Finding, causes};
 use viberchat_kit::id::SharedEntropy;
 use viberchat_kit::keys::Keys;
 use viberchat_kit::lifecycle;
@@ -173,13 +174,13 @@ async fn open_store(config: &Config, deps: &Deps) -> Result<Arc<dyn Store>, Buil
             let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, options, metrics)).await;
             match opened {
                 Ok(Ok(store)) => Ok(Arc::new(store)),
-                Ok(Err(error)) => Err(BuildError::Store(describe(&error))),
+                Ok(Err(error)) => Err(BuildError::Store(causes(&error))),
                 Err(died) => Err(BuildError::Store(died.to_string())),
             }
         }
         StoreEngine::Cassandra => {
             let opened = CassandraStore::open(&config.cassandra, deps.clock.clone()).await;
-            opened.map(|store| Arc::new(store) as Arc<dyn Store>).map_err(|error| BuildError::Store(describe(&error)))
+            opened.map(|store| Arc::new(store) as Arc<dyn Store>).map_err(|error| BuildError::Store(causes(&error)))
         }
     }
 }
@@ -195,20 +196,19 @@ pub async fn migrate(config: &Config, dry_run: bool) -> Result<Vec<String>, Buil
         StoreEngine::Sqlite => Ok(Vec::new()),
         StoreEngine::Cassandra => {
             let migrated = store::cassandra::migrate(&config.cassandra, dry_run).await;
-            migrated.map_err(|error| BuildError::Store(describe(&error)))
+            migrated.map_err(|error| BuildError::Store(causes(&error)))
         }
     }
 }
 
-/// An error with its causes.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
+/// What an operator should know of the configured store.
+pub async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
+    match config.store {
+        StoreEngine::Sqlite => {
+            vec![Finding::good("log", format!("SQLite file {}, made at the start", config.data_file.display()))]
+        }
+        StoreEngine::Cassandra => store::cassandra::examine(&config.cassandra, clock).await,
     }
-    text
 }
 
 impl Service {

@@ -45,4 +45,4 @@ mod watch_typing;
 
 pub use config::Config;
 pub use rpc::METHODS;
-pub use service::{BuildError, Deps, Service, build, migrate_schema};
+pub use service::{BuildError, Deps, Service, build, examine, migrate_schema};

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use tonic::service::Routes;
-use viberchat_kit::clock::SharedClock;
+use viberchat_kit::clock::{Clock, SharedClock};
 use viberchat_kit::config::ConfigError;
+use viberchat_kit::doctor::Finding;
 use viberchat_kit::lifecycle::Handle;
 use viberchat_kit::rpc::Channel;
 use viberchat_kit::store::SchemaReport;
@@ -90,6 +91,11 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
     });
     sweep::start(&app);
     Ok(Service { app, store })
+}
+
+/// What an operator should know of the configured store.
+pub async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
+    backend::examine(config, clock).await
 }
 
 /// Brings the schema of the configured store up to date, or only says what it would do. Any number of processes may do it

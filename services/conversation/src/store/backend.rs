@@ -1,5 +1,7 @@
 //! Which store is configured. The one place that knows all engines.
 
+use viberchat_kit::clock::Clock;
+use viberchat_kit::doctor::{Finding, Verdict, causes};
 use viberchat_kit::store::{Engine, SchemaReport};
 
 use super::postgres::{self, PostgresStore};
@@ -44,6 +46,27 @@ pub(crate) async fn migrate(config: &Config, dry_run: bool) -> Result<SchemaRepo
         Engine::Sqlite => sqlite::migrate_file(&file(config), dry_run).await?,
         Engine::Postgres => postgres::migrate(&config.postgres, dry_run).await?,
     })
+}
+
+/// What an operator should know of the engine and of the schema.
+pub(crate) async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
+    let mut findings = match config.store {
+        Engine::Sqlite => Vec::new(),
+        Engine::Postgres => viberchat_kit::store::postgres::examine(&config.postgres, postgres::SERVICE, clock).await,
+    };
+    if findings.iter().any(|finding| finding.verdict == Verdict::Bad) {
+        return findings;
+    }
+    let is_made_at_start = config.store == Engine::Sqlite || config.postgres.migrate_on_start;
+    findings.push(match migrate(config, true).await {
+        Ok(report) => {
+            let advice = "run `viberchat migrate schema`: without, the service does not start";
+            let is_ready = report.changes.is_empty() || is_made_at_start;
+            Finding::when(is_ready, "schema", report.to_string(), Verdict::Bad, advice)
+        }
+        Err(error) => Finding::bad("schema", causes(&*error), "look at the store and at the release that made it"),
+    });
+    findings
 }
 
 /// Where the store is, for people.

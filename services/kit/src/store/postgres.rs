@@ -2,7 +2,7 @@
 //!
 //! Map: [`Settings`] the section of the configuration; [`Database`] the pool, and how a call is bounded and tried again;
 //! [`Attempt`] one try of a call and its transaction; `schema` migrations; `describe` what they have
-//! made; `failure` what an error says.
+//! made; `examine` what an operator should know of the server; `failure` what an error says.
 //!
 //! Invariants:
 //! - Every connection looks into the one schema only, and has the timeouts of the settings on the server, too; a call
@@ -12,6 +12,7 @@
 //!   unknown.
 
 mod describe;
+mod examine;
 mod failure;
 mod schema;
 mod settings;
@@ -27,6 +28,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions, Postgres};
 use sqlx::{Connection as _, Transaction};
 
+pub use examine::examine;
 pub use failure::{BoxError, LostRace, StoreFailure};
 pub use schema::{SchemaError, migrate, require};
 pub use settings::{DatabaseUrl, Settings, Tls};

@@ -21,6 +21,7 @@ mod append;
 mod bucket;
 mod effects;
 mod error;
+mod examine;
 mod head;
 mod ids;
 mod known;
@@ -35,6 +36,8 @@ mod session;
 mod statements;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use examine::examine;
 
 use std::collections::HashMap;
 use std::sync::Arc;
