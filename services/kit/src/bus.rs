@@ -88,6 +88,11 @@ impl Bus {
         Ok(Self { client, prefix: format!("{}.v1.", config.namespace).into(), lifecycle, metrics })
     }
 
+    /// Whether the connection stands.
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
     /// Speaks on a topic, as a publisher of its own.
     pub fn publisher(&self, topic: &'static str, entropy: &dyn Entropy) -> Publisher {
         let mut id = PublisherId::default();

@@ -181,6 +181,11 @@ impl Bus {
         }
     }
 
+    /// Whether other instances are heard now, as far as this one can tell.
+    pub(crate) fn hears_others(&self) -> bool {
+        self.others.as_ref().is_some_and(Others::are_heard)
+    }
+
     /// Positions moved at another instance.
     fn publish_positions(&self, conversation_id: ConversationId, positions: &[Position]) {
         if !positions.is_empty() {

@@ -15,12 +15,20 @@ use crate::domain::position::Position;
 const TOPIC: &str = "log";
 
 /// Those who are told.
-pub(crate) struct Others(Publisher);
+pub(crate) struct Others {
+    bus: bus::Bus,
+    publisher: Publisher,
+}
 
 impl Others {
     /// Speaks to them.
     pub(crate) fn new(bus: &bus::Bus, entropy: &dyn Entropy) -> Self {
-        Self(bus.publisher(TOPIC, entropy))
+        Self { bus: bus.clone(), publisher: bus.publisher(TOPIC, entropy) }
+    }
+
+    /// Whether the bus is there.
+    pub(super) fn are_heard(&self) -> bool {
+        self.bus.is_connected()
     }
 
     /// Hears them from now on.
@@ -32,7 +40,7 @@ impl Others {
     pub(super) fn tell(&self, conversation_id: ConversationId, seq: u64, positions: &[Position]) {
         let moved = positions.iter().map(|position| position_to_proto(conversation_id, position));
         let hint = LogHint { conversation_id: conversation_id.to_string(), seq, positions: moved.collect() };
-        self.0.publish(bus::shard_of(conversation_id.as_bytes()), &hint.encode_to_vec());
+        self.publisher.publish(bus::shard_of(conversation_id.as_bytes()), &hint.encode_to_vec());
     }
 }
 
