@@ -113,6 +113,7 @@ impl Assembled {
 
 /// Opens the stores in the data folder and starts the services of `role`. `extra` is served at the public door as well.
 pub(crate) async fn assemble(role: Role, config: &Config, shared: &Shared, extra: Router) -> anyhow::Result<Assembled> {
+    let config = &config.with_files_in_place();
     let clock: SharedClock = Arc::new(SystemClock);
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let jwks = config.auth.jwks(&shared.metrics).await?;
@@ -201,8 +202,7 @@ impl Parts<'_> {
     }
 
     async fn conversation(&self, message: Channel) -> anyhow::Result<viberchat_conversation::Service> {
-        let mut config = self.config.conversation.clone();
-        config.data_file = self.config.data_dir.join(&config.data_file);
+        let config = self.config.conversation.clone();
         let deps = viberchat_conversation::Deps {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
@@ -215,8 +215,7 @@ impl Parts<'_> {
     }
 
     async fn message(&self, services: &Services) -> anyhow::Result<viberchat_message::Service> {
-        let mut config = self.config.message.clone();
-        config.data_file = self.config.data_dir.join(&config.data_file);
+        let config = self.config.message.clone();
         let bus = match self.config.bus.is_set() {
             true => Some(Bus::connect(&self.config.bus, self.shared.core.clone(), &self.shared.metrics).await?),
             false => None,
@@ -234,8 +233,7 @@ impl Parts<'_> {
     }
 
     async fn presence(&self, services: &Services) -> anyhow::Result<viberchat_presence::Service> {
-        let mut config = self.config.presence.clone();
-        config.data_file = self.config.data_dir.join(&config.data_file);
+        let config = self.config.presence.clone();
         let deps = viberchat_presence::Deps {
             clock: self.clock.clone(),
             lifecycle: self.shared.core.clone(),

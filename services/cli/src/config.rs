@@ -138,6 +138,16 @@ impl Config {
         Ok(config::load_checked(file, flags, Self::findings)?)
     }
 
+    /// The same with the stores' files where they lie, in `data_dir`.
+    pub(crate) fn with_files_in_place(&self) -> Self {
+        let mut config = self.clone();
+        let Self { conversation, message, presence, .. } = &mut config;
+        for file in [&mut conversation.data_file, &mut message.data_file, &mut presence.data_file] {
+            *file = self.data_dir.join(&*file);
+        }
+        config
+    }
+
     /// What is wrong, as `section.key: problem`.
     pub fn findings(&self) -> Vec<String> {
         let short = self.keys.as_ref().map(Keys::too_short).unwrap_or_default();

@@ -41,6 +41,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> anyhow::Result<()> {
 async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = of_configuration(config).await;
     findings.extend(of_files());
+    let config = &config.with_files_in_place();
     let Config { data_dir, conversation, message, presence, .. } = config;
     let has_files = conversation.store == Engine::Sqlite
         || presence.store == Engine::Sqlite
@@ -48,12 +49,9 @@ async fn examine(config: &Config) -> Vec<Finding> {
     if has_files {
         findings.push(of_folder(data_dir));
     }
-    let (mut conversation, mut presence) = (conversation.clone(), presence.clone());
-    conversation.data_file = data_dir.join(&conversation.data_file);
-    presence.data_file = data_dir.join(&presence.data_file);
     let clock = SystemClock;
-    findings.extend(viberchat_conversation::examine(&conversation, &clock).await);
-    findings.extend(viberchat_presence::examine(&presence, &clock).await);
+    findings.extend(viberchat_conversation::examine(conversation, &clock).await);
+    findings.extend(viberchat_presence::examine(presence, &clock).await);
     findings.extend(viberchat_message::examine(message, &clock).await);
     if config.bus.is_set() {
         findings.extend(bus::examine(&config.bus).await);
@@ -172,6 +170,10 @@ mod tests {
         let findings = examine(&configured(folder.path())).await;
         assert!(findings.iter().all(|finding| finding.verdict != Verdict::Bad), "{findings:?}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "it changes nothing");
+        for about in ["schema", "log"] {
+            let found = &of(&findings, about)[0].found;
+            assert!(found.contains(&folder.path().display().to_string()), "{found}");
+        }
     }
 
     #[tokio::test]

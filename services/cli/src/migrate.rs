@@ -18,15 +18,12 @@ pub(crate) async fn run(command: MigrateCommand) -> anyhow::Result<()> {
 
 /// Brings the schema of each configured store up to date; a line about each.
 async fn schema(config: &Config, dry_run: bool) -> anyhow::Result<[String; 3]> {
-    let Config { data_dir, conversation, presence, .. } = config;
     if !dry_run {
-        create_folder(data_dir)?;
+        create_folder(&config.data_dir)?;
     }
-    let (mut conversation, mut presence) = (conversation.clone(), presence.clone());
-    conversation.data_file = data_dir.join(&conversation.data_file);
-    presence.data_file = data_dir.join(&presence.data_file);
-    let conversation = viberchat_conversation::migrate_schema(&conversation, dry_run).await;
-    let presence = viberchat_presence::migrate_schema(&presence, dry_run).await;
+    let config = config.with_files_in_place();
+    let conversation = viberchat_conversation::migrate_schema(&config.conversation, dry_run).await;
+    let presence = viberchat_presence::migrate_schema(&config.presence, dry_run).await;
     let message = viberchat_message::migrate(&config.message, dry_run).await;
     Ok([
         format!("conversation: {}", conversation.context("conversation service")?),
