@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt fmt-check lint proto proto-release mutants engines bench bench-assert gen clean
+.PHONY: help run test check fmt fmt-check lint proto proto-release mutants engines bench bench-split bench-assert gen clean
 
 CARGO ?= cargo
 # Runs a command with the servers up that the suites share.
@@ -47,6 +47,11 @@ engines: ## install what the tests can use: PostgreSQL, NATS, Cassandra, Chromiu
 
 bench: ## latency, throughput and memory, each beside its floor
 	$(CARGO) run --locked --release -p viberchat-cli -- bench
+
+bench-split: ## the same with each service in a process of its own, on PostgreSQL, Cassandra and NATS
+	$(CARGO) build --locked --release -p viberchat-cli
+	$(ENGINES) sh -c 'exec target/release/viberchat bench --postgres "$$VIBERCHAT_TEST_POSTGRES_URL" \
+	  --cassandra "$$VIBERCHAT_TEST_CASSANDRA" --nats "$$VIBERCHAT_TEST_NATS_URL"'
 
 bench-assert: ## the same, and fail when a figure is too far from its target
 	$(CARGO) run --locked --release -p viberchat-cli -- bench --assert --json target/bench.json

@@ -1,10 +1,11 @@
 //! `viberchat bench`: latency, throughput and memory, each beside the least that the same work costs.
 //!
 //! It starts the server as a child process of this executable, speaks the real protocols to it over loopback, and stops by
-//! itself. Server and floors run on one core, the load on another.
+//! itself. Server and floors run on one core, the load on another. With the addresses of engines each service runs in a
+//! process of its own, on them.
 //!
-//! Map: `w1`, `w3` to `w9`, `inbox` are the workloads; `server` and `seed` what is measured and what it holds; `client` a
-//! session, `crowd` many that only listen, `speaker` one that sends to them; `floor` the floors, `fan_out` one of them; `order` checks what came; `sample` histograms and series; `report` the table and the verdicts, `assertion` the rule
+//! Map: `w1` to `w10`, `inbox` are the workloads; `server`, `split` and `seed` what is measured and what it holds; `client` a
+//! session, `crowd` many that only listen, `speaker` one that sends to them, `senders` many that send over gRPC; `floor` the floors, `fan_out` one of them; `order` checks what came; `sample` histograms and series; `report` the table and the verdicts, `assertion` the rule
 //! that fails a run;
 //! `machine` what the figures were taken on.
 //!
@@ -22,9 +23,13 @@ mod order;
 mod report;
 mod sample;
 mod seed;
+mod senders;
 mod server;
 mod speaker;
+mod split;
 mod w1;
+mod w10;
+mod w2;
 mod w3;
 mod w4;
 mod w5;
@@ -39,9 +44,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use self::floor::FloorKind;
+use self::floor::{BlockingFloor, FloorKind, Order, What};
 use self::machine::{Machine, Pinning};
 use self::report::Report;
+use self::split::Engines;
 
 /// No bench takes longer.
 const BENCH_TIMEOUT: Duration = Duration::from_secs(3_600);
@@ -52,9 +58,18 @@ const SPARE_FILES: u64 = 200;
 /// What is measured, and how thoroughly.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only these
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Name::ALL)]
+    /// Only these [default: all, or all that measure processes apart]
+    #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Name>,
+    /// Measure each service in a process of its own, with the log on the cluster of this node
+    #[arg(long, value_name = "HOST:PORT", requires_all = ["postgres", "nats"])]
+    cassandra: Option<String>,
+    /// The same, with conversations and last seen on this server, whose user may create schemas
+    #[arg(long, value_name = "URL", requires = "cassandra")]
+    postgres: Option<String>,
+    /// The same, with hints by this server
+    #[arg(long, value_name = "URL", requires = "cassandra")]
+    nats: Option<String>,
     /// Runs of each; the table has median and range
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
     runs: u32,
@@ -85,6 +100,8 @@ pub(crate) struct Args {
 enum Name {
     /// One message in flight: latency
     W1,
+    /// Users in pairs: throughput
+    W2,
     /// One conversation, 16 senders: throughput
     W3,
     /// A group on sockets: fan-out
@@ -99,13 +116,29 @@ enum Name {
     W8,
     /// Members who stop reading
     W9,
+    /// Sends over gRPC
+    W10,
     /// A user with 10,000 conversations
     Inbox,
 }
 
 impl Name {
-    const ALL: [Self; 9] =
-        [Self::W1, Self::W3, Self::W4, Self::W5, Self::W6, Self::W7, Self::W8, Self::W9, Self::Inbox];
+    const ALL: [Self; 11] = [
+        Self::W1,
+        Self::W2,
+        Self::W3,
+        Self::W4,
+        Self::W5,
+        Self::W6,
+        Self::W7,
+        Self::W8,
+        Self::W9,
+        Self::W10,
+        Self::Inbox,
+    ];
+
+    /// Those that say something of processes apart: sockets are the same gateway's.
+    const SPLIT: [Self; 6] = [Self::W1, Self::W2, Self::W3, Self::W7, Self::W10, Self::Inbox];
 }
 
 /// What every workload needs.
@@ -115,6 +148,8 @@ struct Bench {
     folder: TempDir,
     pinning: Pinning,
     machine: Machine,
+    /// `None`: all in one process, on files.
+    engines: Option<Engines>,
 }
 
 struct Plan {
@@ -126,6 +161,14 @@ struct Plan {
 impl Bench {
     fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// What the driver of the log's engine does alone, if there is one: entries or pages a second, and the median
+    /// milliseconds of a batch or a page.
+    fn driver(&self, floor: &mut BlockingFloor, what: What, time: Duration) -> anyhow::Result<Option<(f64, f64)>> {
+        let Some(engines) = &self.engines else { return Ok(None) };
+        let order = Order { node: engines.cassandra.clone(), keyspace: engines.namespace("floor"), what };
+        floor.cassandra(&order, time).map(Some)
     }
 
     /// As many sockets as wanted, or as this process may open.
@@ -154,12 +197,19 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         sockets: args.sockets.map(|sockets| sockets as usize),
     };
     let program = args.server.map_or_else(std::env::current_exe, Ok)?;
-    let bench = Bench { plan, program, machine: Machine::read(folder.path()), folder, pinning };
+    let engines = args.cassandra.zip(args.postgres).zip(args.nats);
+    let engines = engines.map(|((cassandra, postgres), nats)| Engines::new(postgres, cassandra, nats));
+    let offered: &[Name] = if engines.is_some() { &Name::SPLIT } else { &Name::ALL };
+    let only = if args.only.is_empty() { offered.to_vec() } else { args.only };
+    if let Some(other) = only.iter().find(|name| !offered.contains(name)) {
+        anyhow::bail!("{other:?} measures one process: it takes no engines");
+    }
+    let bench = Bench { plan, program, machine: Machine::read(folder.path()), folder, pinning, engines };
     // One thread: the load has one core.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {
         tokio::select! {
-            report = tokio::time::timeout(BENCH_TIMEOUT, measure(bench, &args.only)) => report.context("it took too long"),
+            report = tokio::time::timeout(BENCH_TIMEOUT, measure(bench, &only)) => report.context("it took too long"),
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         }
     })?;
@@ -190,10 +240,15 @@ fn data_folder(wanted: Option<&Path>) -> anyhow::Result<TempDir> {
 
 async fn measure(bench: Bench, only: &[Name]) -> Report {
     let (mut workloads, mut failures) = (Vec::new(), Vec::new());
+    let commitlog_sync = match &bench.engines {
+        None => None,
+        Some(engines) => engines.commitlog_sync().await.map_err(|error| failures.push(format!("{error:#}"))).ok(),
+    };
     for name in Name::ALL.into_iter().filter(|name| only.contains(name)) {
         eprintln!("measuring {name:?} …");
         let measured = match name {
             Name::W1 => w1::run(&bench).await,
+            Name::W2 => w2::run(&bench).await.map(|workload| vec![workload]),
             Name::W3 => w3::run(&bench).await.map(|workload| vec![workload]),
             Name::W4 => w4::run(&bench).await.map(|workload| vec![workload]),
             Name::W5 => w5::run(&bench).await.map(|workload| vec![workload]),
@@ -201,6 +256,7 @@ async fn measure(bench: Bench, only: &[Name]) -> Report {
             Name::W7 => w7::run(&bench).await.map(|workload| vec![workload]),
             Name::W8 => w8::run(&bench).await.map(|workload| vec![workload]),
             Name::W9 => w9::run(&bench).await.map(|workload| vec![workload]),
+            Name::W10 => w10::run(&bench).await.map(|workload| vec![workload]),
             Name::Inbox => inbox::run(&bench).await.map(|workload| vec![workload]),
         };
         match measured {
@@ -211,7 +267,8 @@ async fn measure(bench: Bench, only: &[Name]) -> Report {
     }
     let Bench { plan, pinning, machine, .. } = bench;
     let Plan { runs, quick, .. } = plan;
-    Report { version: env!("CARGO_PKG_VERSION"), machine, pinning, runs, quick, workloads, failures }
+    let version = env!("CARGO_PKG_VERSION");
+    Report { version, machine, pinning, commitlog_sync, runs, quick, workloads, failures }
 }
 
 /// Waits for the moment, exactly, when nothing else is to be done: the runtime's timers tick each millisecond, which is

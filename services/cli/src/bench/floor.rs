@@ -1,8 +1,10 @@
 //! The least that the same work costs. It runs in a child process on the server's core, like the server.
 //!
-//! Map: `work` is the child, `pages` one of its works, this file the parent's side. The child ends when its standard input does, so it never
+//! Map: `work` is the child, `pages` and `cassandra` are works of it, `grpc` is one that answers calls, this file the parent's side. The child ends when its standard input does, so it never
 //! outlives its parent.
 
+mod cassandra;
+mod grpc;
 mod pages;
 mod work;
 
@@ -27,8 +29,11 @@ pub(crate) enum FloorKind {
     WebSocket,
     /// Writes the same bytes to many bare sockets: one plain thread.
     FanOut,
+    /// Answers sends over gRPC with nothing.
+    Grpc,
 }
 
+pub(crate) use cassandra::{Order, What};
 pub(crate) use pages::place as page_place;
 pub(crate) use work::serve;
 
@@ -42,18 +47,20 @@ pub(crate) enum Work {
     SqliteGroups = b'q',
     FileGroups = b'f',
     SqlitePages = b'p',
+    Cassandra = b'c',
     Accept = b'a',
     FanOut = b'o',
 }
 
 impl Work {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Echo,
         Self::SyncedEcho,
         Self::Transfer,
         Self::SqliteGroups,
         Self::FileGroups,
         Self::SqlitePages,
+        Self::Cassandra,
         Self::Accept,
         Self::FanOut,
     ];
@@ -144,6 +151,12 @@ impl BlockingFloor {
     /// Random pages of 50 messages a second that one statement of SQLite reads from a log of so many.
     pub(crate) fn sqlite_pages(&mut self, time: Duration, messages: u32) -> anyhow::Result<f64> {
         self.rate(Work::SqlitePages, time, &messages.to_be_bytes())
+    }
+
+    /// Entries or pages a second, and the median milliseconds of one batch or page, of the driver alone.
+    pub(crate) fn cassandra(&mut self, order: &Order, time: Duration) -> anyhow::Result<(f64, f64)> {
+        self.ask(Work::Cassandra, u32::try_from(time.as_millis())?, &serde_json::to_vec(order)?)?;
+        Ok(serde_json::from_slice(&self.answer)?)
     }
 
     fn rate(&mut self, work: Work, time: Duration, bytes: &[u8]) -> anyhow::Result<f64> {

@@ -24,7 +24,7 @@ const PAGE: u32 = 200;
 
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Workload> {
     let conversations = if bench.plan.quick { 1_000 } else { 10_000 };
-    let deployment = Deployment::create(&bench.program, &bench.folder().join("inbox"), &bench.pinning)?;
+    let deployment = Deployment::create(bench, "inbox")?;
     let server = deployment.start().await?;
     let pairs = (0..conversations).map(|index| (USER.to_owned(), format!("inbox-peer-{index:05}")));
     Seed::of(&server)?.directs(pairs).await.context("the conversations could not be made")?;

@@ -13,6 +13,8 @@ pub(crate) struct Report {
     pub(crate) version: &'static str,
     pub(crate) machine: Machine,
     pub(crate) pinning: Pinning,
+    /// Of the log's engine, if it is measured: `commitlog_sync`.
+    pub(crate) commitlog_sync: Option<String>,
     pub(crate) runs: u32,
     pub(crate) quick: bool,
     pub(crate) workloads: Vec<Workload>,
@@ -139,6 +141,9 @@ impl Report {
         let Machine { processor, kernel, file_system, load_average, .. } = &self.machine;
         let _ = writeln!(out, "\nviberchat {} on {processor}, {kernel}, {file_system}", self.version);
         let _ = writeln!(out, "{}; load average before: {load_average}", self.pinning.note);
+        if let Some(sync) = &self.commitlog_sync {
+            let _ = writeln!(out, "each service in a process of its own; Cassandra has commitlog_sync: {sync}");
+        }
         let _ = writeln!(out, "{} runs: median (least to greatest)", self.runs);
         if self.machine.is_memory() {
             let _ = writeln!(

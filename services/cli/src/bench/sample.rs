@@ -25,6 +25,10 @@ impl Latencies {
         self.0.len()
     }
 
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.0.add(&other.0).expect("all have the same bounds");
+    }
+
     /// Milliseconds at a percentile.
     pub(crate) fn percentile_ms(&self, percentile: f64) -> f64 {
         self.0.value_at_percentile(percentile) as f64 / 1e6

@@ -26,9 +26,10 @@ const BACKOFF: Duration = Duration::from_millis(250);
 /// Members that one call may name.
 const CALL_MEMBERS_MAX: usize = 200;
 
-/// A group that was made.
+/// A conversation that was made.
 pub(crate) struct Group {
     pub(crate) conversation: String,
+    /// Of a direct the one who asked for it.
     pub(crate) owner: String,
     /// Its last entry.
     pub(crate) head: u64,
@@ -41,15 +42,23 @@ pub(crate) struct Seed {
 
 impl Seed {
     pub(crate) fn of(server: &Server) -> anyhow::Result<Self> {
-        let channel = server.grpc()?;
-        let conversations = ConversationServiceClient::new(channel.clone());
-        Ok(Self { conversations, messages: MessageServiceClient::new(channel) })
+        let conversations = ConversationServiceClient::new(server.conversation()?);
+        Ok(Self { conversations, messages: MessageServiceClient::new(server.message()?) })
     }
 
     /// A direct of each pair, with a message that the second one sent.
     pub(crate) async fn directs(&self, pairs: impl Iterator<Item = (String, String)>) -> anyhow::Result<()> {
         let calls = pairs.map(|(user, peer)| self.direct(user, peer));
-        futures::stream::iter(calls).buffer_unordered(CALLS).try_collect::<()>().await
+        futures::stream::iter(calls).buffer_unordered(CALLS).try_for_each(|_| std::future::ready(Ok(()))).await
+    }
+
+    /// The same, with what they have become, in their order.
+    pub(crate) async fn opened_directs(
+        &self,
+        pairs: impl Iterator<Item = (String, String)>,
+    ) -> anyhow::Result<Vec<Group>> {
+        let calls = pairs.map(|(user, peer)| self.direct(user, peer));
+        futures::stream::iter(calls).buffered(CALLS).try_collect().await
     }
 
     /// A group of each list of members; the first one owns it.
@@ -121,7 +130,7 @@ impl Seed {
         sent.try_fold(group.head, |head, seq| std::future::ready(Ok(head.max(seq)))).await
     }
 
-    async fn direct(&self, user: String, peer: String) -> anyhow::Result<()> {
+    async fn direct(&self, user: String, peer: String) -> anyhow::Result<Group> {
         let request = GetOrCreateDirectConversationRequest { peer_user_id: peer.clone() };
         let (user, peer) = (UserId::parse(&user)?, UserId::parse(&peer)?);
         let mut client = self.conversations.clone();
@@ -130,8 +139,9 @@ impl Seed {
         let conversation = direct.conversation.context("a direct has a conversation")?.conversation_id;
         let request = order::message(&conversation, 0, 0, 0);
         let mut client = self.messages.clone();
-        ask(&peer, request, async |request| client.send_message(request).await).await?;
-        Ok(())
+        let sent = ask(&peer, request, async |request| client.send_message(request).await).await?;
+        let head = sent.message.context("an ack has a message")?.seq;
+        Ok(Group { conversation, owner: user.as_str().to_owned(), head })
     }
 
     async fn group(&self, index: usize, members: Vec<String>) -> anyhow::Result<Group> {

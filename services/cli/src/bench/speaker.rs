@@ -26,20 +26,21 @@ pub(crate) struct Speaker {
 }
 
 impl Speaker {
-    /// Connects the group's owner.
-    pub(crate) async fn connect(server: &Server, group: Group) -> anyhow::Result<Self> {
+    /// Connects the group's owner, whose next message has this number.
+    pub(crate) async fn connect(server: &Server, group: Group, next_number: u64) -> anyhow::Result<Self> {
         let mut client = Client::connect(server.http, &group.owner, &server.token(&group.owner)?, false).await?;
         client.ready().await?;
-        Ok(Self { client, group, next_number: 0, unacked: 0 })
+        Ok(Self { client, group, next_number, unacked: 0 })
     }
 
     pub(crate) fn conversation(&self) -> &str {
         &self.group.conversation
     }
 
-    /// The group with the head that it has now.
-    pub(crate) fn into_group(self) -> Group {
-        self.group
+    /// The group with the head that it has now, and the next message's number: one that was used before would be taken for
+    /// a repetition.
+    pub(crate) fn end(self) -> (Group, u64) {
+        (self.group, self.next_number)
     }
 
     pub(crate) async fn heartbeat(&mut self) -> anyhow::Result<()> {
@@ -123,6 +124,7 @@ impl Speaker {
         loop {
             match self.client.next().await? {
                 Incoming::Reply(_, Some(Reply::Send(ack))) => {
+                    anyhow::ensure!(!ack.duplicate, "a message was taken for a repetition");
                     let seq = ack.message.context("an ack has a message")?.seq;
                     self.group.head = self.group.head.max(seq);
                     self.unacked -= 1;

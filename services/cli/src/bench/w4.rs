@@ -69,14 +69,14 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Workload> {
     let wanted = if bench.plan.quick { 1_000 } else { 5_000 };
     let (sockets, capped) = bench.sockets(wanted);
     let sizes = || SIZES.iter().filter(|size| size.members <= sockets);
-    let deployment = Deployment::create(&bench.program, &bench.folder().join("w4"), &bench.pinning)?;
+    let deployment = Deployment::create(bench, "w4")?;
     let server = deployment.start().await?;
     let users: Vec<_> = (0..sizes().map(Size::listeners).max().unwrap_or(0)).map(user).collect();
     let mut stages = Vec::new();
     for size in sizes() {
         let name = format!("w4-{}", size.members);
         let group = Seed::of(&server)?.large_group(&name, OWNER, &users[..size.listeners()]).await?;
-        let speaker = Speaker::connect(&server, group).await?;
+        let speaker = Speaker::connect(&server, group, 0).await?;
         stages.push(Stage { size, speaker, figures: Figures::default() });
     }
     let mut crowd = Crowd::connect(&server, &users).await?;
@@ -124,10 +124,10 @@ impl Stage {
         crowd.heartbeat().await?;
         let messages = deliveries / members as u64;
         let (range, speaker) = (self.speaker.range(messages), &mut self.speaker);
-        let (cpu, start) = (machine::cpu_time(server.pid), std::time::Instant::now());
+        let (cpu, start) = (server.cpu_time(), std::time::Instant::now());
         let written = machine::write_calls(server.pid);
         crowd.hear(members, range, async |delivered| speaker.burst(messages, members, delivered).await, |_| {}).await?;
-        let cpu = machine::cpu_time(server.pid).zip(cpu).map(|(after, before)| after.saturating_sub(before));
+        let cpu = server.cpu_time().zip(cpu).map(|(after, before)| after.saturating_sub(before));
         let count = (messages * members as u64) as f64;
         let written = machine::write_calls(server.pid).zip(written).map(|(after, before)| after.saturating_sub(before));
         let frames_a_write = count / written.unwrap_or_default().max(1) as f64;

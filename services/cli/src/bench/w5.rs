@@ -34,7 +34,7 @@ pub(crate) fn user(index: usize) -> String {
 
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Workload> {
     let (sockets, capped) = bench.sockets(bench.plan.sockets.unwrap_or(if bench.plan.quick { 500 } else { 5_000 }));
-    let deployment = Deployment::create(&bench.program, &bench.folder().join("w5"), &bench.pinning)?;
+    let deployment = Deployment::create(bench, "w5")?;
     let server = deployment.start().await?;
     fill(&server, sockets).await.context("the conversations could not be made")?;
     server.stop().await?;
@@ -94,12 +94,12 @@ async fn measure(bench: &Bench, server: &Server, sockets: usize, figures: &mut F
     let further = resident("the server ended")?.saturating_sub(half);
     figures.further.push(further as f64 / (sockets - sockets / 2) as f64 / 1024.0);
     let kernel_after = KernelMemory::read();
-    let (cpu, since) = (machine::cpu_time(server.pid), Instant::now());
+    let (cpu, since) = (server.cpu_time(), Instant::now());
     idle.wait(idle.heartbeat() * if bench.plan.quick { 1 } else { 2 }).await?;
     let waited = since.elapsed();
     let grown = resident("the server ended")?.saturating_sub(before);
     figures.memory.push(grown as f64 / sockets as f64 / 1024.0);
-    if let Some((after, before)) = machine::cpu_time(server.pid).zip(cpu) {
+    if let Some((after, before)) = server.cpu_time().zip(cpu) {
         let micros = after.saturating_sub(before).as_secs_f64() * 1e6;
         figures.cpu.push(micros / sockets as f64 / waited.as_secs_f64());
     }

@@ -16,7 +16,7 @@ use super::report::{Better, Row, Workload};
 use super::sample::{Faults, Series};
 use super::seed::{Group, Seed};
 use super::server::{Deployment, Server};
-use super::{Bench, machine, order};
+use super::{Bench, order};
 
 /// Conversations of each user.
 const CONVERSATIONS: usize = 5;
@@ -36,7 +36,7 @@ fn user(index: usize) -> String {
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Workload> {
     let wanted = bench.plan.sockets.unwrap_or(if bench.plan.quick { 500 } else { 10_000 });
     let (sockets, capped) = bench.sockets(wanted);
-    let deployment = Deployment::create(&bench.program, &bench.folder().join("w6"), &bench.pinning)?;
+    let deployment = Deployment::create(bench, "w6")?;
     let server = deployment.start().await?;
     let seed = Seed::of(&server)?;
     let mut groups = seed.opened_groups(members(sockets).map(|group| group.into_iter().map(user).collect())).await?;
@@ -110,10 +110,10 @@ async fn resume(
     cursors: &[Vec<ResumeCursor>],
     figures: &mut Figures,
 ) -> anyhow::Result<Resumed> {
-    let cpu = machine::cpu_time(server.pid);
+    let cpu = server.cpu_time();
     let resumed = storm::resume(server, tokens, cursors, MISSED).await?;
     figures.resumed.push(resumed.time.as_secs_f64());
-    if let Some((after, before)) = machine::cpu_time(server.pid).zip(cpu) {
+    if let Some((after, before)) = server.cpu_time().zip(cpu) {
         figures.cpu.push(after.saturating_sub(before).as_secs_f64() * 1e6 / tokens.len() as f64);
     }
     Ok(resumed)

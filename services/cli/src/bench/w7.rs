@@ -13,12 +13,12 @@ use viberchat_proto::message::v1::list_messages_request::Anchor;
 use viberchat_proto::message::v1::message_service_client::MessageServiceClient;
 
 use super::client::ANSWER_TIMEOUT;
-use super::floor::{BlockingFloor, page_place};
+use super::floor::{BlockingFloor, What, page_place};
 use super::report::{Better, Row, Workload};
 use super::sample::{Faults, Latencies, Series};
 use super::seed::Seed;
 use super::server::{Deployment, Server};
-use super::{Bench, machine, order};
+use super::{Bench, order};
 
 /// Messages a page.
 const PAGE: u32 = 50;
@@ -37,7 +37,7 @@ fn user(index: usize) -> String {
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Workload> {
     let (members, messages) = if bench.plan.quick { (200, 2_000) } else { (1_000, 20_000) };
     let phase = Duration::from_secs(if bench.plan.quick { 1 } else { 3 });
-    let deployment = Deployment::create(&bench.program, &bench.folder().join("w7"), &bench.pinning)?;
+    let deployment = Deployment::create(bench, "w7")?;
     let server = deployment.start().await?;
     let users: Vec<_> = (0..members).map(user).collect();
     let seed = Seed::of(&server)?;
@@ -45,20 +45,28 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Workload> {
     let sent = (0..messages.into()).map(|number| order::message(&group.conversation, 0, number, group.head));
     let head = seed.messages(&group, sent).await.context("the history could not be made")?;
     let mut floor = BlockingFloor::start(bench.folder(), &bench.pinning)?;
-    floor.sqlite_pages(phase / 10, messages)?;
+    least(bench, &mut floor, phase / 10, messages)?;
     let readers = Readers::open(&server, &group.conversation, head, messages, &users)?;
     readers.read(&server, phase / 4, CALLS, Which::Newest).await?;
     readers.read(&server, phase / 4, members, Which::Deep).await?;
     let mut figures = Figures::default();
     for run in 0..bench.plan.runs {
-        figures.floor.push(floor.sqlite_pages(phase / 3, messages)?);
+        figures.floor.push(least(bench, &mut floor, phase / 3, messages)?);
         figures.newest.push(&readers.read(&server, phase, CALLS, Which::Newest).await?);
         figures.deep.push(&readers.read(&server, phase, CALLS, Which::Deep).await?);
         figures.herd.push(&readers.herds(&server, phase, run).await?);
-        figures.floor.push(floor.sqlite_pages(phase / 3, messages)?);
+        figures.floor.push(least(bench, &mut floor, phase / 3, messages)?);
     }
     server.stop().await?;
     Ok(figures.workload(members, messages, readers.faults.into_inner()))
+}
+
+/// Pages a second that the store gives at the most.
+fn least(bench: &Bench, floor: &mut BlockingFloor, time: Duration, messages: u32) -> anyhow::Result<f64> {
+    match bench.driver(floor, What::Read { messages, calls: CALLS }, time)? {
+        Some((rate, _)) => Ok(rate),
+        None => floor.sqlite_pages(time, messages),
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +95,7 @@ struct Read {
 
 impl Readers {
     fn open(server: &Server, conversation: &str, head: u64, messages: u32, users: &[String]) -> anyhow::Result<Self> {
-        let channels = (0..CHANNELS).map(|_| server.grpc()).collect::<Result<Vec<_>, _>>()?;
+        let channels = (0..CHANNELS).map(|_| server.message()).collect::<Result<Vec<_>, _>>()?;
         let clients = channels.into_iter().map(MessageServiceClient::new).collect();
         let users = users.iter().map(UserId::parse).collect::<Result<_, _>>()?;
         Ok(Self { clients, users, conversation: conversation.to_owned(), faults: RefCell::default(), head, messages })
@@ -124,7 +132,7 @@ impl Readers {
         next: impl Fn(u32) -> Option<Option<u64>>,
         calls: usize,
     ) -> anyhow::Result<Read> {
-        let (cpu, start) = (machine::cpu_time(server.pid), Instant::now());
+        let (cpu, start) = (server.cpu_time(), Instant::now());
         let turns = (0..).map_while(|turn| Some((turn, next(turn)?)));
         let pages = futures::stream::iter(turns).map(|(turn, before)| self.page(turn, before)).buffer_unordered(calls);
         let (count, latencies) = pages
@@ -134,7 +142,7 @@ impl Readers {
             })
             .await?;
         let time = start.elapsed();
-        let cpu = machine::cpu_time(server.pid).zip(cpu).map(|(after, before)| after.saturating_sub(before));
+        let cpu = server.cpu_time().zip(cpu).map(|(after, before)| after.saturating_sub(before));
         Ok(Read {
             pages_a_second: count.max(1) as f64 / time.as_secs_f64(),
             latencies,

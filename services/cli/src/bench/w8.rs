@@ -42,7 +42,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Workload> {
     let wanted = if bench.plan.quick { 600 } else { 5_000 };
     let (sockets, capped) = bench.sockets(wanted);
     let sizes = Sizes { watchers: (sockets / 5).max(1), lost: sockets - sockets.div_ceil(FOLLOWED_MAX) };
-    let deployment = Deployment::create(&bench.program, &bench.folder().join("w8"), &bench.pinning)?;
+    let deployment = Deployment::create(bench, "w8")?;
     let server = deployment.start().await?;
     let mut figures = Figures::default();
     let runs = bench.plan.runs.min(RUNS_MAX);

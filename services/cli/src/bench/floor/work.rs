@@ -11,8 +11,8 @@ use futures::{SinkExt as _, StreamExt as _};
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinSet;
 
-use super::pages;
 use super::{FloorKind, Work};
+use super::{cassandra, grpc, pages};
 
 /// What an instance commits at once, at most.
 const GROUP_ENTRIES: usize = 64;
@@ -30,6 +30,7 @@ pub(crate) fn serve(kind: FloorKind, folder: &Path) -> anyhow::Result<()> {
     match kind {
         FloorKind::Blocking => serve_blocking(&listener, folder),
         FloorKind::FanOut => serve_fan_out(&listener),
+        FloorKind::Grpc => grpc::serve(listener),
         FloorKind::Tcp => serve_idle(listener, |mut stream| async move {
             let mut byte = [0; 1];
             while stream.read(&mut byte).await.is_ok_and(|read| read > 0) {}
@@ -86,6 +87,10 @@ fn serve_blocking(listener: &TcpListener, folder: &Path) -> anyhow::Result<()> {
             Work::SqlitePages => {
                 let messages = u32::from_be_bytes(bytes[..].try_into().context("how many messages")?);
                 bytes = pages::a_second(&folder.join("pages.sqlite"), time, messages)?.to_be_bytes().into();
+            }
+            Work::Cassandra => {
+                let measured = cassandra::measure(&serde_json::from_slice(&bytes)?, time)?;
+                bytes = serde_json::to_vec(&measured)?;
             }
             Work::Accept | Work::FanOut => anyhow::bail!("this floor has one connection"),
         }

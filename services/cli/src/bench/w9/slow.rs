@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use futures::TryStreamExt as _;
 use futures::stream::FuturesUnordered;
+use futures::{StreamExt as _, TryStreamExt as _};
 use viberchat_proto::gateway::v1::{Heartbeat, ResumeCursor};
 use viberchat_proto::message::v1::LogEntry;
 
@@ -15,6 +15,8 @@ use super::super::server::Server;
 
 /// What the kernel keeps at the reader's end, about.
 const RECEIVE_BYTES: u32 = 8 * 1024;
+/// Handshakes under way at once.
+const HANDSHAKES: usize = 32;
 /// For all to get everything: hundreds of megabytes in the end.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const CLOSED_AS_SLOW: &str = "4008";
@@ -47,13 +49,13 @@ struct Seen {
 impl Slow {
     /// Connects them with small buffers; `heads` is what they have of each conversation.
     pub(super) async fn connect(server: &Server, users: &[String], heads: &[(String, u64)]) -> anyhow::Result<Self> {
-        let mut readers = Vec::new();
-        for user in users {
+        let connecting = users.iter().map(async |user| {
             let token = server.token(user)?;
             let mut client = Client::connect_small(server.http, user, &token, RECEIVE_BYTES).await?;
             client.ready().await?;
-            readers.push(Reader { user: user.clone(), client, seen: Seen::after(heads) });
-        }
+            anyhow::Ok(Reader { user: user.clone(), client, seen: Seen::after(heads) })
+        });
+        let readers = futures::stream::iter(connecting).buffered(HANDSHAKES).try_collect().await?;
         Ok(Self { readers })
     }
 
