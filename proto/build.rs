@@ -13,6 +13,7 @@ const FILES: &[&str] = &[
     "viberchat/message/v1/message_service.proto",
     "viberchat/message/v1/hints.proto",
     "viberchat/presence/v1/presence_service.proto",
+    "viberchat/presence/v1/hints.proto",
     "viberchat/gateway/v1/frames.proto",
     "viberchat/gateway/v1/gateway_admin_service.proto",
 ];

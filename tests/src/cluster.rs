@@ -1,7 +1,8 @@
 //! The binary under test as a process: started on ports that the system chooses, killed, stopped, paused and restarted.
 //!
-//! Map: `settings` what a server is started with, `server` its process, `split` one process for each service, `tokens` whose tokens it takes and which not.
+//! Map: `settings` what a server is started with, `server` its process, `split` one process for each service, `presences` two of presence and two gateways, `tokens` whose tokens it takes and which not.
 
+mod presences;
 mod server;
 mod settings;
 mod split;
@@ -9,6 +10,7 @@ mod tokens;
 
 use self::split::Role;
 pub use self::{
+    presences::Presences,
     server::{Addresses, Server},
     settings::Settings,
     split::{Services, Split},

@@ -123,7 +123,11 @@ pub(crate) async fn assemble(role: Role, config: &Config, shared: &Shared, extra
     let verifier = Arc::new(config.verifier(&shared.keys, jwks, clock.clone())?);
     let methods: Vec<&[MethodRule]> = role.services().map(Service::methods).chain([OPEN_METHODS]).collect();
     let auth = AuthLayer::new(verifier.clone(), Arc::new(MethodTable::new(&methods)));
-    let parts = Parts { config, shared, clock, entropy, verifier, auth: &auth };
+    let bus = match config.bus.is_set() && role.services().any(Service::is_told_of_others) {
+        true => Some(Bus::connect(&config.bus, shared.core.clone(), &shared.metrics).await.context("bus")?),
+        false => None,
+    };
+    let parts = Parts { config, shared, clock, entropy, verifier, auth: &auth, bus };
 
     let mut services = Services::default();
     // The two call each other: the conversation service gets the message service once that is there.
@@ -172,6 +176,8 @@ struct Parts<'a> {
     entropy: SharedEntropy,
     verifier: Arc<TokenVerifier>,
     auth: &'a AuthLayer,
+    /// Between the instances of services, where there are several.
+    bus: Option<Bus>,
 }
 
 impl Parts<'_> {
@@ -182,11 +188,9 @@ impl Parts<'_> {
         }
         let target = self.config.services.target(callee).with_context(|| format!("services.{}", callee.name()))?;
         let instances = match callee {
-            // It holds what streams have to hear in the memory of the instance.
-            Service::Presence => Instances::One,
             // Instances tell each other on the bus what their streams have to hear.
-            Service::Message if !self.config.bus.is_set() => Instances::One,
-            Service::Message | Service::Conversation | Service::Gateway => Instances::Any,
+            Service::Message | Service::Presence if !self.config.bus.is_set() => Instances::One,
+            Service::Message | Service::Presence | Service::Conversation | Service::Gateway => Instances::Any,
         };
         Ok(Channel::connect(target, instances, self.token(caller)?, &self.shared.wires))
     }
@@ -216,10 +220,6 @@ impl Parts<'_> {
 
     async fn message(&self, services: &Services) -> anyhow::Result<viberchat_message::Service> {
         let config = self.config.message.clone();
-        let bus = match self.config.bus.is_set() {
-            true => Some(Bus::connect(&self.config.bus, self.shared.core.clone(), &self.shared.metrics).await?),
-            false => None,
-        };
         let deps = viberchat_message::Deps {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
@@ -227,7 +227,7 @@ impl Parts<'_> {
             lifecycle: self.shared.core.clone(),
             metrics: self.shared.metrics.clone(),
             conversation: self.channel(Service::Message, services, Service::Conversation)?,
-            bus,
+            bus: self.bus.clone(),
         };
         Ok(viberchat_message::build(config, deps).await?)
     }
@@ -238,6 +238,8 @@ impl Parts<'_> {
             clock: self.clock.clone(),
             lifecycle: self.shared.core.clone(),
             metrics: self.shared.metrics.clone(),
+            entropy: self.entropy.clone(),
+            bus: self.bus.clone(),
             conversation: self.channel(Service::Presence, services, Service::Conversation)?,
         };
         Ok(viberchat_presence::build(config, deps).await?)

@@ -73,6 +73,11 @@ impl Service {
         }
     }
 
+    /// Whether its instances tell each other what they do, on the bus.
+    pub(crate) const fn is_told_of_others(self) -> bool {
+        matches!(self, Self::Message | Self::Presence)
+    }
+
     /// What it may do at the others.
     pub(crate) const fn scopes(self) -> &'static [Scope] {
         match self {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use viberchat_kit::auth::{Caller, TokenVerifier, VerifiedToken};
 use viberchat_kit::clock::SharedClock;
 use viberchat_kit::error::{Error, Outcome, Reason, Result};
-use viberchat_kit::id::{SharedEntropy, UserId};
+use viberchat_kit::id::{Entropy, SharedEntropy, UserId};
 use viberchat_kit::lifecycle;
 use viberchat_proto::gateway::v1::{Hello, Limits, Welcome};
 
@@ -91,7 +91,7 @@ impl Gateway {
     /// Who has the session that begins.
     pub(crate) fn identity(&self, hello: &Hello) -> Identity {
         Identity {
-            session_id: self.random_id().into(),
+            session_id: random_id(self.entropy.as_ref()).into(),
             device_id: hello.device_id.as_str().into(),
             client: hello.client.as_str().into(),
             connected_at: self.clock.now(),
@@ -126,16 +126,16 @@ impl Gateway {
         self.entropy.fill(&mut random);
         Duration::from_millis(u64::from(u32::from_ne_bytes(random) % self.config.heartbeat_ms))
     }
+}
 
-    /// 96 bits.
-    pub(crate) fn random_id(&self) -> String {
-        let mut random = [0; 12];
-        self.entropy.fill(&mut random);
-        random.iter().fold(String::with_capacity(24), |mut text, byte| {
-            const DIGITS: &[u8; 16] = b"0123456789abcdef";
-            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            text.push(char::from(DIGITS[usize::from(byte & 15)]));
-            text
-        })
-    }
+/// 96 bits.
+pub(crate) fn random_id(entropy: &dyn Entropy) -> String {
+    let mut random = [0; 12];
+    entropy.fill(&mut random);
+    random.iter().fold(String::with_capacity(24), |mut text, byte| {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        text
+    })
 }

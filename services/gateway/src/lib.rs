@@ -46,7 +46,7 @@ use viberchat_kit::auth::TokenVerifier;
 use viberchat_kit::clock::SharedClock;
 use viberchat_kit::id::SharedEntropy;
 use viberchat_kit::lifecycle;
-use viberchat_kit::rpc::Channel;
+use viberchat_kit::rpc::{Channel, EachInstance};
 use viberchat_kit::telemetry::Metrics;
 
 pub use admin::{METHODS, admin_routes};
@@ -60,6 +60,7 @@ use gateway::Gateway;
 use metrics::GatewayMetrics;
 use rate::SendRate;
 use upstream::Upstream;
+use upstream::attach::Attached;
 use upstream::sends::Sends;
 use wheel::Wheel;
 
@@ -114,6 +115,7 @@ pub struct Service {
 pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
     config.validate()?;
     let timeout = millis(config.call_timeout_ms);
+    let presences = deps.presence.each_instance();
     let gateway = Arc::new(Gateway {
         registry: Arc::new(Registry::default()),
         upstream: Upstream::new(deps.conversation, deps.message, deps.presence, timeout),
@@ -131,12 +133,12 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
         connections: Arc::new(Semaphore::new(config.connections_max as usize)),
         config: Arc::new(config),
     });
-    start(&gateway);
+    start(&gateway, presences);
     let router = http::router(gateway.clone(), deps.extra);
     Ok(Service { gateway, router, is_serving: AtomicBool::new(false) })
 }
 
-fn start(gateway: &Arc<Gateway>) {
+fn start(gateway: &Arc<Gateway>, presences: EachInstance) {
     let end = CancellationToken::new();
     let (registry, upstream, lifecycle) = (&gateway.registry, &gateway.upstream, &gateway.lifecycle);
     let grace = millis(gateway.config.membership_grace_ms);
@@ -150,11 +152,14 @@ fn start(gateway: &Arc<Gateway>) {
     lifecycle.spawn("gateway.watches", upstream::watches::run(registry.clone(), upstream.clone(), end.clone()));
     let metrics = gateway.metrics.clone();
     lifecycle.spawn("gateway.typing", upstream::typing::run(registry.clone(), upstream.clone(), metrics, end.clone()));
-    let (reports, incarnation_id) = (gateway.reports.clone(), gateway.random_id());
-    lifecycle.spawn(
-        "gateway.attach",
-        upstream::attach::run(registry.clone(), reports, upstream.clone(), incarnation_id, end.clone()),
-    );
+    let entropy = gateway.entropy.clone();
+    let attached = Attached {
+        registry: registry.clone(),
+        reports: gateway.reports.clone(),
+        timeout: upstream.timeout,
+        new_id: Box::new(move || gateway::random_id(entropy.as_ref())),
+    };
+    lifecycle.spawn("gateway.attach", upstream::attach::run(attached, presences, end.clone()));
     lifecycle.spawn("gateway.times", times(gateway.clone(), end.clone()));
     lifecycle.spawn("gateway.drain", drain::run(gateway.clone(), end));
 }

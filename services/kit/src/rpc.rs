@@ -2,12 +2,13 @@
 //!
 //! Map: [`Channel`] is what generated clients are built on; `in_process` calls a server without a socket, `remote` the
 //! instances of a `target` over HTTP/2, by `affinity` and with a `token`; `late` lets services that call each other be built
-//! one after the other; `outbound` is what requests carry; `streamed` says where the context stands in each streamed request.
+//! one after the other; `each_instance` calls every one of them; `outbound` is what requests carry; `streamed` says where the context stands in each streamed request.
 //!
 //! Invariants: a call means the same in both shapes, deadlines included; a `Status` of another service is never passed
 //! on as it came, but through [`Error::from_status`].
 
 mod affinity;
+mod each_instance;
 mod in_process;
 mod late;
 mod outbound;
@@ -17,16 +18,19 @@ mod target;
 mod token;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
 pub use affinity::affinity;
+pub use each_instance::{EachInstance, Instance};
 pub use late::LateBinding;
 pub use outbound::{for_caller, on_behalf_of, with_deadline};
 pub use remote::Instances;
@@ -47,6 +51,16 @@ type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response, BoxError>> + 
 /// What lies behind a channel.
 trait Transport: Send + Sync {
     fn call(&self, request: http::Request<Body>) -> ResponseFuture;
+
+    /// Where the instances are; inside, `None` until it is known. `None`: there is only one.
+    fn addresses(&self) -> Option<watch::Receiver<Option<Vec<SocketAddr>>>> {
+        None
+    }
+
+    /// A channel to one of them.
+    fn only(&self, _address: SocketAddr) -> Option<Channel> {
+        None
+    }
 }
 
 /// The transport of generated clients: `MessageServiceClient::new(channel)`. Cheap to clone.
@@ -72,6 +86,11 @@ impl Channel {
     /// the connections are tasks of `tasks`, and end with its soft stop or with the last clone of the channel.
     pub fn connect(target: &Target, instances: Instances, token: TokenSource, tasks: &Handle) -> Self {
         Self(Arc::new(remote::Remote::start(target, instances, token, tasks)))
+    }
+
+    /// The instances behind the channel, each by itself: for what every one of them has to hear.
+    pub fn each_instance(&self) -> EachInstance {
+        EachInstance::of(self)
     }
 
     /// A channel whose server comes later; calls before that answer UNAVAILABLE, not attempted.

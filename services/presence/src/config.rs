@@ -35,7 +35,7 @@ pub struct Config {
     pub attach_silence_ms: u64,
     /// Sessions of a gateway that was not heard of for so long are gone.
     pub attach_grace_ms: u64,
-    /// For so long after the start nobody is offline.
+    /// For so long after the start nobody is offline. Longer than a new instance takes to be known to all gateways.
     pub start_grace_ms: u64,
     /// How often last-seen times are written.
     pub last_seen_interval_ms: u64,

@@ -28,6 +28,12 @@ impl<K: Eq + Hash> Inbox<K> {
         self.wake.notify_one();
     }
 
+    /// There is news of all these.
+    pub(crate) fn mark_all(&self, keys: impl IntoIterator<Item = K>) {
+        self.news.lock().extend(keys);
+        self.wake.notify_one();
+    }
+
     /// Waits for news and takes all there is. Cancel safe.
     pub(crate) async fn take(&self) -> HashSet<K> {
         loop {

@@ -20,6 +20,8 @@ pub(crate) struct ServiceMetrics {
     pub(crate) lost_gateways: Counter,
     /// Last-seen times and statuses that were written.
     pub(crate) written_rows: Counter,
+    /// Rows that were read again because another instance may have written them.
+    pub(crate) reread_rows: Counter,
     /// Open streams of presences, and pairs of users on them.
     pub(crate) watch_streams: Gauge,
     pub(crate) watch_pairs: Gauge,
@@ -45,6 +47,7 @@ impl ServiceMetrics {
             shed_sessions: counter("presence_shed_sessions", "Sessions not counted because there were too many"),
             lost_gateways: counter("presence_lost_gateways", "Gateways whose stream ended without a word"),
             written_rows: counter("presence_written_rows", "Last-seen times and statuses written"),
+            reread_rows: counter("presence_reread_rows", "Rows read again that another instance may have written"),
             watch_streams: gauge("presence_watch_streams", "Open streams of presences"),
             watch_pairs: gauge("presence_watch_pairs", "Pairs of users on streams of presences"),
             typists: gauge("presence_typists", "Users who type"),

@@ -3,6 +3,7 @@
 //! A user is admitted first: pinned, so that they are not forgotten in between, and their row read. What is done to a user
 //! that was not admitted shows nothing of them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +15,14 @@ use viberchat_kit::id::UserId;
 
 use crate::config::Config;
 use crate::domain::name::IncarnationId;
-use crate::domain::registry::{Attachment, Registry, Report, TooManyGateways, Touched};
+use crate::domain::registry::{Attachment, Registry, Reloaded, Report, Row, TooManyGateways, Touched};
 use crate::domain::status::{Minute, Presence, Setting, Status, Views};
 use crate::hub::{Hub, Inbox};
 use crate::metrics::ServiceMetrics;
 use crate::store::{PresenceStore, StoreError};
 
 /// Users read from the store at a time.
-const LOAD_MAX: usize = 500;
+pub(crate) const LOAD_MAX: usize = 500;
 
 /// Who is there.
 pub(crate) struct Presences {
@@ -83,16 +84,55 @@ impl Presences {
         unloaded.sort_unstable();
         unloaded.dedup();
         for chunk in unloaded.chunks(LOAD_MAX) {
-            let mut rows = match timeout(self.load_timeout, self.store.load(chunk)).await {
-                Ok(rows) => rows?,
-                Err(_) => return Err(StoreError::Unavailable("the store took too long".into())),
-            };
+            let mut rows = self.read(chunk).await?;
             let mut state = self.state.lock();
             for user in chunk {
                 state.registry.load(user, rows.remove(user).unwrap_or_default());
             }
         }
         Ok(admitted)
+    }
+
+    async fn read(&self, users: &[UserId]) -> Result<HashMap<UserId, Row>, StoreError> {
+        match timeout(self.load_timeout, self.store.load(users)).await {
+            Ok(rows) => rows,
+            Err(_) => Err(StoreError::Unavailable("the store took too long".into())),
+        }
+    }
+
+    /// Reads the rows of at most [`LOAD_MAX`] users again, as far as these are kept. Returns those who hide since then, and
+    /// those who are not kept.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn reread(&self, users: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+        let reading = self.state.lock().registry.begin_reading();
+        let mut rows = self.read(users).await?;
+        self.metrics.reread_rows.inc_by(users.len() as u64);
+        let at = self.clock.now();
+        let mut state = self.state.lock();
+        let mut hidden = Vec::new();
+        for user in users {
+            let row = rows.remove(user).unwrap_or_default();
+            let reloaded = state.registry.reload(user, row, reading, at);
+            if reloaded == Reloaded::Changed {
+                state.hub.publish(user);
+            }
+            if reloaded != Reloaded::Same && state.registry.is_invisible(user) {
+                hidden.push(user.clone());
+            }
+        }
+        Ok(hidden)
+    }
+
+    /// Whether anybody asks for the user.
+    pub(crate) fn keeps(&self, user: &UserId) -> bool {
+        self.state.lock().registry.keeps(user)
+    }
+
+    /// Users who are kept and of whom `is_wanted` says so.
+    pub(crate) fn kept(&self, is_wanted: impl Fn(&UserId) -> bool) -> Vec<UserId> {
+        self.state.lock().registry.kept(is_wanted)
     }
 
     /// What is shown of each of these users, who were admitted.

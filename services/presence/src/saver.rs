@@ -1,7 +1,7 @@
 //! The one task that writes: statuses as they are set, last-seen times every few seconds.
 //!
 //! Statuses are written before they show, in the order in which they came, as many as wait in one transaction; so memory
-//! and store never disagree about who is invisible. Whoever set one may go: it is written all the same. At the end of the
+//! and store do not disagree about who is invisible. Whoever set one may go: it is written all the same. At the end of the
 //! service the last-seen times of all who are there are written too; a crash leaves those of its last seconds behind.
 
 use std::sync::Arc;
@@ -17,7 +17,9 @@ use crate::config::Config;
 use crate::domain::status::{Presence, Setting};
 use crate::error::draining;
 use crate::metrics::ServiceMetrics;
+use crate::others::Others;
 use crate::presences::{Admitted, Presences};
+use crate::reread::Rereads;
 use crate::store::{PresenceStore, StoreError, Write};
 use crate::typings::Typings;
 
@@ -43,6 +45,8 @@ pub(crate) struct Parts {
     pub(crate) presences: Arc<Presences>,
     pub(crate) typings: Arc<Typings>,
     pub(crate) store: Arc<dyn PresenceStore>,
+    pub(crate) others: Option<Arc<Others>>,
+    pub(crate) rereads: Arc<Rereads>,
     pub(crate) metrics: ServiceMetrics,
 }
 
@@ -105,9 +109,16 @@ impl Task {
 
     async fn set(&self, batch: Vec<Set>) {
         let writes: Vec<_> = batch.iter().map(|set| Write::Setting(set.user.clone(), set.setting)).collect();
-        let written = self.write(&writes).await.map_err(Error::from);
+        let written = self.write(&writes).await;
+        let may_be_stored = matches!(written, Ok(()) | Err(StoreError::OutcomeUnknown(_)));
+        let written = written.map_err(Error::from);
         for Set { user, setting, _admitted, done } in batch {
             let shown = written.clone().map(|()| self.show(&user, setting));
+            if let Some(others) = self.parts.others.as_ref().filter(|_| may_be_stored) {
+                others.tell_status(&user);
+                // Another instance may have written in between, and be the last.
+                self.parts.rereads.mark(user);
+            }
             // Nobody may wait any more; the status is set all the same.
             let _ = done.send(shown);
         }

@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
 use tonic::service::Routes;
+use viberchat_kit::bus::{Bus, BusError};
 use viberchat_kit::clock::{Clock, SharedClock};
 use viberchat_kit::config::ConfigError;
 use viberchat_kit::doctor::Finding;
+use viberchat_kit::id::SharedEntropy;
 use viberchat_kit::lifecycle::Handle;
 use viberchat_kit::rpc::Channel;
 use viberchat_kit::store::SchemaReport;
@@ -15,7 +17,9 @@ use crate::attach::Attachments;
 use crate::config::Config;
 use crate::membership::Membership;
 use crate::metrics::{ServiceMetrics, StoreMetrics};
+use crate::others::{Listeners, Others};
 use crate::presences::Presences;
+use crate::reread;
 use crate::rpc::PresenceRpc;
 use crate::saver::{self, Saver};
 use crate::store::backend::{self, Opened};
@@ -31,6 +35,10 @@ pub struct Deps {
     pub lifecycle: Handle,
     /// Where metrics are registered.
     pub metrics: Metrics,
+    /// Randomness.
+    pub entropy: SharedEntropy,
+    /// The bus between the instances of this service. `None`: this is the only one.
+    pub bus: Option<Bus>,
     /// To the conversation service, with the scope `authorize`. May be unavailable for a while.
     pub conversation: Channel,
 }
@@ -50,6 +58,9 @@ pub enum BuildError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The bus cannot be used.
+    #[error(transparent)]
+    Bus(#[from] BusError),
 }
 
 /// The running service. Its tasks end with the lifecycle.
@@ -67,15 +78,24 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
     config.validate()?;
     let opened = Opened::open(&config).await;
     let store = opened.map_err(|source| BuildError::Store { place: backend::place(&config), source })?;
-    let Deps { clock, lifecycle, metrics, conversation } = deps;
+    let Deps { clock, lifecycle, metrics, entropy, bus, conversation } = deps;
+    let others = bus.as_ref().map(|bus| Arc::new(Others::new(bus, entropy.as_ref())));
+    // Before anything is read: whatever changes later is heard of.
+    let heard = match &bus {
+        Some(bus) => Some(Listeners::open(bus).await?),
+        None => None,
+    };
     let measured = store.store(StoreMetrics::register(&metrics));
     let metrics = ServiceMetrics::register(&metrics);
     let presences = Arc::new(Presences::new(&config, Arc::clone(&measured), clock, metrics.clone()));
-    let typings = Arc::new(Typings::new(config.typing_limits(), metrics.clone()));
+    let typings = Arc::new(Typings::new(config.typing_limits(), others.clone(), metrics.clone()));
+    let rereads = Arc::default();
     let parts = saver::Parts {
         presences: Arc::clone(&presences),
         typings: Arc::clone(&typings),
         store: measured,
+        others: others.clone(),
+        rereads: Arc::clone(&rereads),
         metrics: metrics.clone(),
     };
     let app = Arc::new(App {
@@ -84,12 +104,18 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
         membership: Membership::new(conversation, &config, metrics.clone()),
         attachments: Attachments::default(),
         config,
+        others: others.clone(),
+        rereads,
         presences,
         typings,
         lifecycle,
         metrics,
     });
     sweep::start(&app);
+    if let (Some(others), Some(heard)) = (others, heard) {
+        app.lifecycle.spawn("presence.reread", reread::run(Arc::clone(&app), others));
+        heard.start(&app);
+    }
     Ok(Service { app, store })
 }
 

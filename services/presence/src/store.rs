@@ -4,6 +4,8 @@
 //! - **Durable**: what returned `Ok` outlives a crash of the process and of the machine.
 //! - **A write is one transaction**: all of it is there or nothing.
 //! - **The parts are apart**: a status leaves the last-seen time as it is, and the other way round.
+//! - **A last-seen time never goes back**: of two writers, in whatever order, the later minute stays.
+//! - **Writers do not harm each other**: two that write the same rows at once wait, and both succeed.
 //! - **Reads see every committed write**, of this process and of others.
 //!
 //! Futures may be dropped at any await: a transaction that has not been committed is rolled back then.
@@ -47,7 +49,7 @@ pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 pub(crate) enum Write {
     /// The user has set a status.
     Setting(UserId, Setting),
-    /// Others last saw the user then.
+    /// Others last saw the user then, or later.
     LastSeen(UserId, Minute),
 }
 

@@ -1,6 +1,7 @@
 //! Who types, and who follows it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -9,11 +10,13 @@ use viberchat_kit::id::{ConversationId, UserId};
 use crate::domain::typing::{Noted, Typing, TypingLimits, Typists};
 use crate::hub::{Hub, Inbox};
 use crate::metrics::ServiceMetrics;
+use crate::others::Others;
 
 /// Who types.
 pub(crate) struct Typings {
     /// Written by SetTyping, the saver and the sweep; read by streams. Never held across an await.
     state: Mutex<State>,
+    others: Option<Arc<Others>>,
     metrics: ServiceMetrics,
 }
 
@@ -24,8 +27,9 @@ struct State {
 
 impl Typings {
     /// Nobody yet.
-    pub(crate) fn new(limits: TypingLimits, metrics: ServiceMetrics) -> Self {
-        Self { state: Mutex::new(State { typing: Typing::new(limits), hub: Hub::default() }), metrics }
+    pub(crate) fn new(limits: TypingLimits, others: Option<Arc<Others>>, metrics: ServiceMetrics) -> Self {
+        let state = State { typing: Typing::new(limits), hub: Hub::default() };
+        Self { state: Mutex::new(state), others, metrics }
     }
 
     /// The user types, unless `is_hidden` says that nobody may know. Asked here, so that a user who hides is either seen
@@ -35,7 +39,54 @@ impl Typings {
         if is_hidden() {
             return;
         }
-        match state.typing.start(conversation, user, Instant::now().into_std()) {
+        let lifetime = state.typing.lifetime();
+        let noted = state.typing.start(conversation, user, Instant::now().into_std());
+        // Under the lock: others hear of a begin and an end in their order.
+        if noted == Noted::Changed
+            && let Some(others) = &self.others
+        {
+            others.tell_typing(conversation, user, lifetime);
+        }
+        self.publish(&state, conversation, noted);
+    }
+
+    /// The same at another instance, which has asked whether the user belongs there.
+    pub(crate) fn start_elsewhere(
+        &self,
+        conversation: ConversationId,
+        user: &UserId,
+        lifetime: Duration,
+        is_hidden: impl FnOnce() -> bool,
+    ) {
+        let mut state = self.state.lock();
+        if is_hidden() {
+            return;
+        }
+        let noted = state.typing.start_for(conversation, user, lifetime, Instant::now().into_std());
+        self.publish(&state, conversation, noted);
+    }
+
+    /// The user types no more.
+    pub(crate) fn stop(&self, conversation: ConversationId, user: &UserId) {
+        let mut state = self.state.lock();
+        let noted = state.typing.stop(conversation, user);
+        if noted == Noted::Changed
+            && let Some(others) = &self.others
+        {
+            others.tell_typing(conversation, user, Duration::ZERO);
+        }
+        self.publish(&state, conversation, noted);
+    }
+
+    /// The same, said by another instance.
+    pub(crate) fn stop_elsewhere(&self, conversation: ConversationId, user: &UserId) {
+        let mut state = self.state.lock();
+        let noted = state.typing.stop(conversation, user);
+        self.publish(&state, conversation, noted);
+    }
+
+    fn publish(&self, state: &State, conversation: ConversationId, noted: Noted) {
+        match noted {
             Noted::Changed => state.hub.publish(&conversation),
             Noted::Same => {}
             Noted::Shed => {
@@ -44,12 +95,9 @@ impl Typings {
         }
     }
 
-    /// The user types no more.
-    pub(crate) fn stop(&self, conversation: ConversationId, user: &UserId) {
-        let mut state = self.state.lock();
-        if state.typing.stop(conversation, user) == Noted::Changed {
-            state.hub.publish(&conversation);
-        }
+    /// Whether the user types anywhere.
+    pub(crate) fn types(&self, user: &UserId) -> bool {
+        self.state.lock().typing.types(user)
     }
 
     /// The user hides.

@@ -25,6 +25,7 @@ mod bad_frames;
 mod cut_off;
 mod drain;
 mod hidden_history;
+mod presence;
 mod races;
 mod restart;
 mod split;

@@ -19,7 +19,8 @@ pub struct Services {
     /// The same of the message service, which is one instance unless there is a `bus`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Target>,
-    /// The same of the presence service, which is one instance.
+    /// The same of the presence service, which is one instance unless there is a `bus`. Gateways speak to each instance: there
+    /// has to be an address for every one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence: Option<Target>,
     /// File with the service token that this process shows to the others, read again and again. Without one, it signs its
@@ -44,11 +45,10 @@ impl Services {
     pub(super) fn findings(&self, has_bus: bool) -> Vec<String> {
         let is_several = |target: &Option<Target>| target.as_ref().is_some_and(|target| target.places() > 1);
         let mut findings = Vec::new();
-        if is_several(&self.message) && !has_bus {
-            findings.push("services.message: names several places, which need bus.url".to_owned());
-        }
-        if is_several(&self.presence) {
-            findings.push("services.presence: names several places, it is one instance".to_owned());
+        for (name, target) in [("message", &self.message), ("presence", &self.presence)] {
+            if is_several(target) && !has_bus {
+                findings.push(format!("services.{name}: names several places, which need bus.url"));
+            }
         }
         findings
     }

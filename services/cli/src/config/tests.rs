@@ -94,7 +94,8 @@ fn a_place_that_is_none_and_one_too_many_are_refused() {
         let found = services(&format!("{service} = 'http://a:1,http://b:1'")).unwrap().findings();
         assert!(found.len() == 1 && found[0].starts_with(&format!("services.{service}: ")), "{found:?}");
     }
-    let mut config = services("message = 'http://a:1,http://b:1'").unwrap();
+    let both = "message = 'http://a:1,http://b:1'\npresence = 'http://a:2,http://b:2'";
+    let mut config = services(both).unwrap();
     config.bus.url = "nats://bus:4222".to_owned();
     assert_eq!(config.findings(), Vec::<String>::new(), "instances hear of each other");
 }

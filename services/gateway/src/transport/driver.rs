@@ -339,7 +339,7 @@ impl Driver {
         let Some(user) = &self.user else { return };
         let report = self.member.session().report(user.id());
         if let Some(report) = report {
-            self.gateway.reports.report(report);
+            self.gateway.reports.report(&report);
         }
     }
 
@@ -350,11 +350,12 @@ impl Driver {
         self.handshake = None;
         if let Some(user) = self.user.take() {
             let report = self.member.session().report(user.id());
+            self.gateway.registry.leave(&user, &self.member, now);
+            // Afterwards: a list of all that is being made has the session and is followed by this, or has it no more.
             if let Some(mut report) = report {
                 report.state = SessionState::Gone.into();
-                self.gateway.reports.report(report);
+                self.gateway.reports.report(&report);
             }
-            self.gateway.registry.leave(&user, &self.member, now);
         }
     }
 }

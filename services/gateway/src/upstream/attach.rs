@@ -1,216 +1,191 @@
-//! The one Attach stream: tells the presence service of this gateway's sessions.
+//! Tells every instance of the presence service of this gateway's sessions, so that each knows all of them by itself.
+//!
+//! Map: [`run`] has a link for each instance, as they come and go; `link` is the stream to one.
 
-use std::collections::{HashMap, VecDeque};
+mod link;
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::Stream;
+use futures::FutureExt as _;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use viberchat_kit::error::Error;
-use viberchat_proto::presence::v1::attach_request::Report;
-use viberchat_proto::presence::v1::attach_response::Answer;
-use viberchat_proto::presence::v1::{
-    AttachDetach, AttachHeartbeat, AttachHello, AttachRequest, SessionReport, SessionsChanged,
-};
+use viberchat_kit::rpc::{EachInstance, Instance};
+use viberchat_proto::presence::v1::SessionReport;
+use viberchat_proto::presence::v1::presence_service_client::PresenceServiceClient;
 
-use super::retry::Backoff;
-use super::{Upstream, refused};
+use self::link::{Changes, Link};
 use crate::fanout::Registry;
 
-/// Sessions of one report.
-const REPORT_SESSIONS_MAX: usize = 500;
+/// Instances that are told of sessions. Each has a list of what changed.
+const INSTANCES_MAX: usize = 64;
 
-/// The gateway's heartbeats, and the service's.
-const HEARTBEAT: Duration = Duration::from_secs(2);
+/// Where an instance is; `None`: it is the only one.
+type Place = Option<SocketAddr>;
 
-/// A service that sends nothing for this long is not there.
-const SILENCE_MAX: Duration = Duration::from_secs(8);
-
-/// How long the service may take to hear the good-bye.
-const DETACH_MAX: Duration = Duration::from_secs(1);
-
-/// What changed since the stream was last fed: the latest of each session, so no more than there are and were.
+/// What became of sessions, for all instances.
 #[derive(Default)]
-pub(crate) struct Reports {
-    /// `None`: no stream is open; the next one begins with a list of all.
-    changed: Mutex<Option<HashMap<String, SessionReport>>>,
-    is_changed: Notify,
-}
+pub(crate) struct Reports(Mutex<HashMap<Place, Arc<Changes>>>);
 
 impl Reports {
     /// A session came, went, or is used or not.
-    pub(crate) fn report(&self, report: SessionReport) {
-        if let Some(changed) = self.changed.lock().as_mut() {
-            changed.insert(report.session_id.clone(), report);
-            self.is_changed.notify_one();
-        }
-    }
-
-    /// At most one report's worth.
-    fn take(&self) -> Vec<SessionReport> {
-        let mut changed = self.changed.lock();
-        let Some(changed) = changed.as_mut() else { return Vec::new() };
-        if changed.len() <= REPORT_SESSIONS_MAX {
-            return std::mem::take(changed).into_values().collect();
-        }
-        let ids: Vec<_> = changed.keys().take(REPORT_SESSIONS_MAX).cloned().collect();
-        self.is_changed.notify_one();
-        ids.iter().filter_map(|id| changed.remove(id)).collect()
+    pub(crate) fn report(&self, report: &SessionReport) {
+        self.0.lock().values().for_each(|changes| changes.report(report.clone()));
     }
 }
 
-/// Keeps the stream open, until `end`; then says good-bye.
-pub(crate) async fn run(
-    registry: Arc<Registry>,
-    reports: Arc<Reports>,
-    upstream: Upstream,
-    incarnation_id: String,
-    end: CancellationToken,
-) {
-    let mut backoff = Backoff::default();
-    loop {
-        let welcomed = Arc::new(Notify::new());
-        let feed = Feed {
-            welcomed: welcomed.clone(),
-            registry: registry.clone(),
-            reports: reports.clone(),
-            incarnation_id: incarnation_id.clone(),
-            end: end.clone(),
-            heartbeats: heartbeats(),
-            phase: Phase::Hello,
-        };
-        let late = async {
-            end.cancelled().await;
-            tokio::time::sleep(DETACH_MAX).await;
-        };
-        // Cancel safe: a stream that is dropped half-way is opened anew, or the process ends.
-        let error = tokio::select! {
-            error = attach(&welcomed, &upstream, feed, &mut backoff) => error,
-            () = late => return,
-        };
-        *reports.changed.lock() = None;
-        if end.is_cancelled() {
-            return;
-        }
-        if backoff.is_first() {
-            tracing::warn!(%error, "the stream of sessions broke");
-        }
-        if end.run_until_cancelled(tokio::time::sleep(backoff.next())).await.is_none() {
-            return;
-        }
-    }
+/// What all links share.
+pub(crate) struct Attached {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) reports: Arc<Reports>,
+    /// How long an instance may take to answer.
+    pub(crate) timeout: Duration,
+    pub(crate) new_id: Box<dyn Fn() -> String + Send + Sync>,
 }
 
-fn heartbeats() -> Interval {
-    let mut heartbeats = interval(HEARTBEAT);
-    heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    heartbeats
-}
-
-async fn attach(welcomed: &Notify, upstream: &Upstream, feed: Feed, backoff: &mut Backoff) -> Error {
-    let opened = timeout(upstream.timeout, upstream.presence.clone().attach(feed.into_stream())).await;
-    let mut stream = match opened {
-        Ok(Ok(response)) => response.into_inner(),
-        Ok(Err(status)) => return refused(status),
-        Err(_) => return super::pump::late(),
+/// Keeps a stream open to each instance, until `end`; then says good-bye to all.
+pub(crate) async fn run(attached: Attached, mut instances: EachInstance, end: CancellationToken) {
+    let mut links = Links {
+        attached: Arc::new(attached),
+        wanted: HashMap::new(),
+        shared: Arc::default(),
+        running: FuturesUnordered::new(),
+        end: end.clone(),
     };
     loop {
-        match timeout(SILENCE_MAX, stream.message()).await {
-            Ok(Ok(Some(response))) => {
-                if let Some(Answer::Welcome(_)) = response.answer {
-                    welcomed.notify_one();
-                }
-            }
-            Ok(Err(status)) => return refused(status),
-            Ok(Ok(None)) | Err(_) => return super::pump::late(),
+        // Cancel safe: both only wait; links are kept in `links`.
+        tokio::select! {
+            () = end.cancelled() => break,
+            known = instances.changed() => links.follow(known),
+            Some(place) = links.running.next() => links.ended(place),
         }
-        backoff.reset();
     }
+    while links.running.next().await.is_some() {}
 }
 
-enum Phase {
-    Hello,
-    /// Hello was said.
-    Welcome,
-    /// All sessions are being listed.
-    Listing(VecDeque<SessionsChanged>),
-    Live,
-    Over,
-}
-
-/// The reports of one stream.
-struct Feed {
-    /// The service has answered the hello.
-    welcomed: Arc<Notify>,
-    registry: Arc<Registry>,
-    reports: Arc<Reports>,
-    incarnation_id: String,
+struct Links {
+    attached: Arc<Attached>,
+    /// The instances of now. Those with a link are more for a while: the link to one that is gone ends with its stream.
+    wanted: HashMap<Place, Instance>,
+    /// The keys of `wanted`, for the links.
+    shared: Arc<Mutex<HashSet<Place>>>,
+    running: FuturesUnordered<BoxFuture<'static, Place>>,
     end: CancellationToken,
-    heartbeats: Interval,
-    phase: Phase,
 }
 
-impl Feed {
-    fn into_stream(self) -> impl Stream<Item = AttachRequest> + Send + 'static {
-        futures::stream::unfold(self, |mut feed| async move {
-            let report = feed.next().await?;
-            Some((AttachRequest { report: Some(report) }, feed))
-        })
+impl Links {
+    fn follow(&mut self, known: Vec<Instance>) {
+        if known.len() > INSTANCES_MAX {
+            tracing::error!(
+                count = known.len(),
+                max = INSTANCES_MAX,
+                "there are more instances of presence than can be told"
+            );
+        }
+        self.wanted = known.into_iter().take(INSTANCES_MAX).map(|one| (one.address, one)).collect();
+        *self.shared.lock() = self.wanted.keys().copied().collect();
+        let linked = self.attached.reports.0.lock().keys().copied().collect::<HashSet<_>>();
+        let new: Vec<_> = self.wanted.values().filter(|one| !linked.contains(&one.address)).cloned().collect();
+        new.into_iter().for_each(|instance| self.begin(instance));
     }
 
-    async fn next(&mut self) -> Option<Report> {
-        loop {
-            match &mut self.phase {
-                Phase::Hello => {
-                    self.phase = Phase::Welcome;
-                    return Some(Report::Hello(AttachHello { incarnation_id: self.incarnation_id.clone() }));
-                }
-                Phase::Welcome => {
-                    self.end.run_until_cancelled(self.welcomed.notified()).await?;
-                    // From here on changes are noted; what happens while all are listed is told after the list.
-                    *self.reports.changed.lock() = Some(HashMap::new());
-                    self.phase = Phase::Listing(list(&self.registry));
-                }
-                Phase::Listing(pages) => match pages.pop_front() {
-                    Some(page) => return Some(Report::Sessions(page)),
-                    None => self.phase = Phase::Live,
-                },
-                Phase::Live => {
-                    // Cancel safe: all three only wait.
-                    tokio::select! {
-                        biased;
-                        () = self.reports.is_changed.notified() => {
-                            let sessions = self.reports.take();
-                            if !sessions.is_empty() {
-                                return Some(Report::Sessions(SessionsChanged { sessions, complete: false }));
-                            }
-                        }
-                        () = self.end.cancelled() => {
-                            self.phase = Phase::Over;
-                            return Some(Report::Detach(AttachDetach {}));
-                        }
-                        _ = self.heartbeats.tick() => return Some(Report::Heartbeat(AttachHeartbeat {})),
-                    }
-                }
-                Phase::Over => return None,
-            }
+    fn begin(&mut self, Instance { address: place, channel }: Instance) {
+        let changes = Arc::<Changes>::default();
+        self.attached.reports.0.lock().insert(place, changes.clone());
+        let link = Link {
+            client: PresenceServiceClient::new(channel),
+            incarnation_id: (self.attached.new_id)(),
+            changes,
+            attached: self.attached.clone(),
+        };
+        let (wanted, end) = (self.shared.clone(), self.end.clone());
+        let running = async move {
+            link.run(|| wanted.lock().contains(&place), end).await;
+            place
+        };
+        self.running.push(running.boxed());
+    }
+
+    fn ended(&mut self, place: Place) {
+        self.attached.reports.0.lock().remove(&place);
+        // It may have come back at the last moment.
+        if let Some(instance) = self.wanted.get(&place).cloned() {
+            self.begin(instance);
         }
     }
 }
 
-/// All sessions, in pages of which the last says so.
-fn list(registry: &Registry) -> VecDeque<SessionsChanged> {
-    let sessions = registry.session_reports();
-    let mut pages: VecDeque<_> = sessions
-        .chunks(REPORT_SESSIONS_MAX)
-        .map(|page| SessionsChanged { sessions: page.to_vec(), complete: false })
-        .collect();
-    match pages.back_mut() {
-        Some(last) => last.complete = true,
-        None => pages.push_back(SessionsChanged { sessions: Vec::new(), complete: true }),
+#[cfg(test)]
+mod tests {
+    use viberchat_kit::rpc::Channel;
+
+    use super::*;
+
+    fn at(port: u16) -> Place {
+        Some(SocketAddr::from(([10, 0, 0, 1], port)))
     }
-    pages
+
+    /// Instances that nobody can reach.
+    fn known(ports: &[u16]) -> Vec<Instance> {
+        ports.iter().map(|port| Instance { address: at(*port), channel: Channel::late().0 }).collect()
+    }
+
+    fn links() -> Links {
+        let attached = Attached {
+            registry: Arc::default(),
+            reports: Arc::default(),
+            timeout: Duration::from_secs(1),
+            new_id: Box::new(String::new),
+        };
+        Links {
+            attached: Arc::new(attached),
+            wanted: HashMap::new(),
+            shared: Arc::default(),
+            running: FuturesUnordered::new(),
+            end: CancellationToken::new(),
+        }
+    }
+
+    fn linked(links: &Links) -> (usize, HashSet<Place>) {
+        (links.running.len(), links.attached.reports.0.lock().keys().copied().collect())
+    }
+
+    async fn next_end(links: &mut Links) -> Place {
+        let ended = tokio::time::timeout(Duration::from_secs(10), links.running.next()).await;
+        ended.expect("a link ends").expect("there are links")
+    }
+
+    #[tokio::test]
+    async fn links_follow_the_instances_and_one_that_is_gone_is_not_tried_again() {
+        let mut links = links();
+        links.follow(known(&[1, 2]));
+        links.follow(known(&[1, 2]));
+        assert_eq!(linked(&links), (2, [at(1), at(2)].into()));
+        links.follow(known(&[1]));
+        assert_eq!(linked(&links).0, 2, "not before its stream ends");
+        let ended = next_end(&mut links).await;
+        assert_eq!(ended, at(2));
+        links.ended(ended);
+        assert_eq!(linked(&links), (1, [at(1)].into()));
+
+        links.follow(known(&[1, 2]));
+        assert_eq!(linked(&links), (2, [at(1), at(2)].into()), "it is back");
+        links.follow(known(&[1]));
+        let ended = next_end(&mut links).await;
+        links.follow(known(&[1, 2]));
+        links.ended(ended);
+        assert_eq!(linked(&links), (2, [at(1), at(2)].into()), "it came back at the last moment");
+    }
+
+    #[tokio::test]
+    async fn instances_that_are_too_many_are_not_told() {
+        let mut links = links();
+        links.follow(known(&(1..=100).collect::<Vec<_>>()));
+        assert_eq!(linked(&links).0, INSTANCES_MAX);
+    }
 }

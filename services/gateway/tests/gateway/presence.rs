@@ -2,6 +2,7 @@
 
 use super::ENCODING;
 use crate::support::client::Client;
+use crate::support::world::World;
 use crate::support::{Gateway, eventually};
 use serde_json::{Value, json};
 use viberchat_kit::id::ConversationId;
@@ -250,4 +251,55 @@ async fn who_is_removed_and_who_stays_do_not_see_each_other_any_more() {
         }
     }
     assert!(gateway.world.watches_presence("alice", "carol"), "she stays");
+}
+
+#[tokio::test]
+async fn every_instance_is_told_of_all_sessions_and_one_that_was_away_is_told_anew() {
+    let (one, other) = (World::default(), World::default());
+    let gateway = Gateway::over(&[&one, &other]).await;
+    let bob = gateway.ready("bob").await;
+    for world in [&one, &other] {
+        eventually("bob is reported", || world.reported("bob") == [SessionState::Active]).await;
+    }
+    let incarnation = |world: &World| world.0.lock().presence.incarnations.last().cloned();
+    assert_ne!(incarnation(&one), incarnation(&other), "two links are never taken for one that comes again");
+
+    other.0.lock().presence.is_down = true;
+    other.break_presence();
+    let _alice = gateway.ready("alice").await;
+    drop(bob);
+    eventually("the other one hears of it", || one.reported("bob").is_empty() && !one.reported("alice").is_empty())
+        .await;
+    assert!(other.reported("alice").is_empty(), "it is away");
+    assert_eq!(one.0.lock().presence.lists, 1, "its stream goes on");
+
+    other.0.lock().presence.is_down = false;
+    eventually("it is told anew", || other.reported("alice") == [SessionState::Active]).await;
+    assert!(other.reported("bob").is_empty());
+    assert!(gateway.stop().await.is_clean());
+    for world in [one, other] {
+        assert!(world.0.lock().presence.is_detached, "the gateway says good-bye to all");
+    }
+}
+
+#[tokio::test]
+async fn presence_is_followed_at_another_instance_when_one_is_lost() {
+    let (one, other) = (World::default(), World::default());
+    let gateway = Gateway::over(&[&one, &other]).await;
+    one.set_status("alice", Status::Online);
+    other.set_status("alice", Status::Online);
+    let mut bob = gateway.ready("bob").await;
+    let answer = bob.call("watchPresence", json!({"userIds": ["alice"]})).await;
+    assert_eq!(answer["reply"]["watchPresence"]["presences"][0]["status"], "STATUS_ONLINE", "{answer}");
+    for _ in 0..2 {
+        let (lost, left) = match one.watches_presence("bob", "alice") {
+            true => (&one, &other),
+            false => (&other, &one),
+        };
+        lost.0.lock().presence.is_down = true;
+        lost.break_presence();
+        eventually("alice is followed there", || left.watches_presence("bob", "alice")).await;
+        lost.0.lock().presence.is_down = false;
+    }
+    assert!(pushed(&mut bob).await.iter().all(|push| push["presence"]["presences"][0]["status"] == "STATUS_ONLINE"));
 }

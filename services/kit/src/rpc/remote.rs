@@ -21,6 +21,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
@@ -28,13 +29,14 @@ use tonic::body::Body;
 
 use super::affinity::Affinity;
 use super::token::TokenSource;
-use super::{Response, ResponseFuture, Target, Transport};
+use super::{Channel, Response, ResponseFuture, Target, Transport};
 use crate::error::{Error, Outcome, Reason, Result};
 use crate::lifecycle::Handle;
 use budget::Budget;
 use connection::{Connection, Failed};
 use pool::{Pool, fraction};
 use replay::Replay;
+use table::Wanted;
 
 /// However often a call is not begun, it is not sent more often.
 const ATTEMPTS_MAX: usize = 4;
@@ -55,9 +57,16 @@ pub enum Instances {
 pub(super) struct Remote {
     calls: Arc<Calls>,
     token: TokenSource,
-    instances: Instances,
-    /// Ends the connections with the channel.
-    _end: DropGuard,
+    takers: Takers,
+    /// Ends the connections with the last channel.
+    end: Arc<DropGuard>,
+}
+
+/// Which instances take the calls of a channel.
+#[derive(Clone, Copy)]
+enum Takers {
+    Of(Instances),
+    Only(SocketAddr),
 }
 
 /// What calls under way share.
@@ -70,7 +79,7 @@ impl Remote {
     pub(super) fn start(target: &Target, instances: Instances, token: TokenSource, tasks: &Handle) -> Self {
         let end: CancellationToken = tasks.soft().child_token();
         let calls = Calls { pool: Pool::start(target, tasks, end.clone()), budget: Mutex::default() };
-        Self { calls: Arc::new(calls), token, instances, _end: end.drop_guard() }
+        Self { calls: Arc::new(calls), token, takers: Takers::Of(instances), end: Arc::new(end.drop_guard()) }
     }
 
     fn authorization(&self) -> Result<HeaderValue> {
@@ -91,30 +100,41 @@ impl Transport for Remote {
             Ok(timeout) => timeout,
             Err(error) => return Box::pin(std::future::ready(Ok(Status::from(error).into_http()))),
         };
-        let key = match self.instances {
-            Instances::Any => request.extensions_mut().remove::<Affinity>(),
-            Instances::One => Some(Affinity::ONE),
+        let wanted = match self.takers {
+            Takers::Of(Instances::Any) => request.extensions_mut().remove().map_or(Wanted::Any, Wanted::Near),
+            Takers::Of(Instances::One) => Wanted::Near(Affinity::ONE),
+            Takers::Only(address) => Wanted::Only(address),
         };
         let calls = self.calls.clone();
         Box::pin(async move {
-            let answered = calls.call(request, key, timeout).await;
+            let answered = calls.call(request, wanted, timeout).await;
             Ok(answered.unwrap_or_else(|error| Status::from(error).into_http()))
         })
+    }
+
+    fn addresses(&self) -> Option<watch::Receiver<Option<Vec<SocketAddr>>>> {
+        match self.takers {
+            Takers::Of(Instances::Any) => Some(self.calls.pool.addresses.subscribe()),
+            // Whichever it is, for those who call it is the only one.
+            Takers::Of(Instances::One) | Takers::Only(_) => None,
+        }
+    }
+
+    fn only(&self, address: SocketAddr) -> Option<Channel> {
+        let Self { calls, token, end, .. } = self;
+        let takers = Takers::Only(address);
+        let one = Self { calls: calls.clone(), token: token.clone(), takers, end: end.clone() };
+        Some(Channel(Arc::new(one)))
     }
 }
 
 impl Calls {
     /// Sends the request to one instance after the other, until one may have begun with it.
-    async fn call(
-        &self,
-        request: http::Request<Body>,
-        key: Option<Affinity>,
-        timeout: Option<Duration>,
-    ) -> Result<Response> {
+    async fn call(&self, request: http::Request<Body>, wanted: Wanted, timeout: Option<Duration>) -> Result<Response> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         self.budget.lock().call();
         let mut tried = Vec::new();
-        let mut place = self.place(key, &tried, deadline).await?;
+        let mut place = self.place(wanted, &tried, deadline).await?;
         // Not earlier: what a stream has ready is taken out of it here.
         let mut request = Replay::of(request);
         for _ in 0..ATTEMPTS_MAX {
@@ -127,18 +147,18 @@ impl Calls {
                 Attempt::Answered(_) | Attempt::Refused => tried.push(address),
                 Attempt::Unsent(back) => request.give_back(back),
             }
-            place = self.place(key, &tried, deadline).await?;
+            place = self.place(wanted, &tried, deadline).await?;
         }
         Err(unreachable_service())
     }
 
     async fn place(
         &self,
-        key: Option<Affinity>,
+        wanted: Wanted,
         tried: &[SocketAddr],
         deadline: Option<Instant>,
     ) -> Result<(SocketAddr, Connection)> {
-        until(deadline, self.pool.pick(key, tried)).await.map_err(|()| late())?.ok_or_else(unreachable_service)
+        until(deadline, self.pool.pick(wanted, tried)).await.map_err(|()| late())?.ok_or_else(unreachable_service)
     }
 
     async fn attempt(

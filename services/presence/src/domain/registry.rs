@@ -4,7 +4,9 @@
 //! - A session belongs to the latest attachment of its gateway that listed it. Reports of earlier attachments change nothing.
 //! - The counts of a user are the sessions of all gateways, exactly.
 //! - A user is kept while there is a reason: a session, a pin, or a last-seen time that the store does not have.
-//! - What the store knows of a user is learned once, while the user is pinned; later changes win.
+//! - What the store knows of a user is learned while the user is pinned, and again when another instance says so; of two
+//!   readings the one that began later wins, and a status that was set here in between.
+//! - A last-seen time never goes back.
 //! - The last-seen time of an invisible user stands still.
 
 mod gateway;
@@ -45,6 +47,20 @@ pub(crate) struct TooManyGateways;
 /// Users of whom others may now see something else. May name a user twice, or one of whom nothing has changed.
 pub(crate) type Touched = Vec<UserId>;
 
+/// When a reading of the store began, among all that changed rows here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Reading(u64);
+
+/// What a reading of the store has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reloaded {
+    /// Others may now see something else.
+    Changed,
+    Same,
+    /// Nobody asks for the user.
+    NotKept,
+}
+
 /// Who is there.
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -55,6 +71,8 @@ pub(crate) struct Registry {
     unsaved: HashSet<UserId>,
     sessions: usize,
     attachments: u64,
+    /// Counts readings and statuses that were set here, so that it can be said which came first.
+    readings: u64,
     settled: bool,
 }
 
@@ -68,6 +86,7 @@ impl Registry {
             unsaved: HashSet::new(),
             sessions: 0,
             attachments: 0,
+            readings: 0,
             settled: false,
         }
     }
@@ -211,7 +230,9 @@ impl Registry {
 
     /// Keeps the user until [`Registry::unpin`].
     pub(crate) fn pin(&mut self, user: &UserId) {
-        self.users.entry(user.clone()).or_default().pins += 1;
+        // A reading that began before the user came may be older than what is about to be read.
+        let as_of = self.readings;
+        self.users.entry(user.clone()).or_insert_with(|| User::new(as_of)).pins += 1;
     }
 
     /// Undoes one [`Registry::pin`].
@@ -235,10 +256,47 @@ impl Registry {
         }
     }
 
+    /// The store is about to be read again.
+    pub(crate) fn begin_reading(&mut self) -> Reading {
+        self.readings += 1;
+        Reading(self.readings)
+    }
+
+    /// What the store knows of a user, read again because another instance may have written it. A status that was set here,
+    /// and what was read, since the reading began is newer.
+    pub(crate) fn reload(&mut self, user: &UserId, row: Row, reading: Reading, at: Timestamp) -> Reloaded {
+        let Some(known) = self.users.get_mut(user) else { return Reloaded::NotKept };
+        if reading.0 <= known.as_of {
+            return Reloaded::Same;
+        }
+        known.as_of = reading.0;
+        let before = known.row;
+        let leaves = known.leaves_by(row.setting);
+        let last_seen = row.last_seen.max(before.and_then(|before| before.last_seen));
+        let after = Row { last_seen, ..row };
+        known.row = Some(after);
+        if leaves {
+            self.see(user, at);
+        }
+        if before == Some(after) { Reloaded::Same } else { Reloaded::Changed }
+    }
+
+    /// Whether the user is kept.
+    pub(crate) fn keeps(&self, user: &UserId) -> bool {
+        self.users.contains_key(user)
+    }
+
+    /// All users who are kept and of whom `is_wanted` says so.
+    pub(crate) fn kept(&self, is_wanted: impl Fn(&UserId) -> bool) -> Vec<UserId> {
+        self.users.keys().filter(|user| is_wanted(user)).cloned().collect()
+    }
+
     /// The user has set a status, and the store has it. The user is pinned and loaded.
     pub(crate) fn set(&mut self, user: &UserId, setting: Setting, at: Timestamp) -> Touched {
         let Some(known) = self.users.get_mut(user) else { return Touched::new() };
-        let leaves = setting == Setting::Invisible && known.is_visible() && known.sessions() > 0;
+        let leaves = known.leaves_by(setting);
+        self.readings += 1;
+        known.as_of = self.readings;
         known.row.get_or_insert_default().setting = setting;
         if leaves {
             self.see(user, at);
@@ -259,7 +317,9 @@ impl Registry {
     /// Others saw the user until now.
     fn see(&mut self, user: &UserId, at: Timestamp) {
         let Some(known) = self.users.get_mut(user) else { return };
-        known.row.get_or_insert_default().last_seen = Some(Minute::of(at));
+        let row = known.row.get_or_insert_default();
+        // Another instance may have seen the user later.
+        row.last_seen = row.last_seen.max(Some(Minute::of(at)));
         if self.unsaved.len() < self.limits.unsaved_max {
             self.unsaved.insert(user.clone());
         }

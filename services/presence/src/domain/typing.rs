@@ -55,11 +55,28 @@ impl Typing {
         Self { limits, conversations: HashMap::new(), ends: BTreeSet::new() }
     }
 
+    /// How long a word about typing counts.
+    pub(crate) fn lifetime(&self) -> Duration {
+        self.limits.lifetime
+    }
+
     /// The user types, or goes on.
     pub(crate) fn start(&mut self, conversation: ConversationId, user: &UserId, now: Instant) -> Noted {
-        let end = now + self.limits.lifetime;
+        self.start_for(conversation, user, self.limits.lifetime, now)
+    }
+
+    /// The same for so long, which is never longer than others type.
+    pub(crate) fn start_for(
+        &mut self,
+        conversation: ConversationId,
+        user: &UserId,
+        lifetime: Duration,
+        now: Instant,
+    ) -> Noted {
+        let end = now + lifetime.min(self.limits.lifetime);
         let typists = self.conversations.get(&conversation);
         let old = typists.and_then(|typists| typists.get(user).copied());
+        let end = old.map_or(end, |old| old.end.max(end));
         if let Some(old) = old {
             self.ends.remove(&(old.end, conversation, user.clone()));
         } else if self.ends.len() >= self.limits.typists_max
@@ -93,6 +110,11 @@ impl Typing {
             self.stop(*conversation, user);
         }
         conversations
+    }
+
+    /// Whether the user types anywhere. A walk, as for [`Typing::stop_everywhere`].
+    pub(crate) fn types(&self, user: &UserId) -> bool {
+        self.ends.iter().any(|(_, _, typist)| typist == user)
     }
 
     /// Ends what was not repeated. Returns where.

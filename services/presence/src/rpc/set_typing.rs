@@ -6,6 +6,7 @@ use viberchat_proto::presence::v1::{SetTypingRequest, SetTypingResponse};
 
 use super::field;
 use crate::app::App;
+use crate::reread::read_again;
 
 pub(super) async fn handle(
     app: &Arc<App>,
@@ -21,6 +22,10 @@ pub(super) async fn handle(
     }
     // An invisible user types unseen.
     let _admitted = app.presences.admit(vec![user.clone()]).await?;
+    if app.others.is_some() {
+        // They may have hidden at another instance a moment ago, and know it.
+        read_again(app, std::slice::from_ref(user)).await?;
+    }
     app.typings.start(conversation, user, || app.presences.is_invisible(user));
     Ok(SetTypingResponse {})
 }

@@ -3,7 +3,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt as _;
 use parking_lot::Mutex;
+use viberchat_kit::bus;
 use viberchat_kit::clock::{ManualClock, Timestamp};
+use viberchat_kit::id::SystemEntropy;
 use viberchat_kit::lifecycle::Lifecycle;
 use viberchat_kit::telemetry::Metrics;
 
@@ -44,20 +46,33 @@ impl PresenceStore for Flaky {
 struct Fixture {
     store: Arc<Flaky>,
     presences: Arc<Presences>,
+    rereads: Arc<Rereads>,
     saver: Saver,
     lifecycle: Lifecycle,
 }
 
 fn fixture() -> Fixture {
+    fixture_with(None)
+}
+
+fn fixture_with(others: Option<Arc<Others>>) -> Fixture {
     let (store, lifecycle, config) = (Arc::<Flaky>::default(), Lifecycle::new(), Config::default());
     let metrics = ServiceMetrics::register(&Metrics::new());
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(600_000)));
     let presences = Arc::new(Presences::new(&config, store.clone(), clock, metrics.clone()));
     presences.settle();
-    let typings = Arc::new(Typings::new(config.typing_limits(), metrics.clone()));
-    let parts = Parts { presences: presences.clone(), typings, store: store.clone(), metrics };
+    let typings = Arc::new(Typings::new(config.typing_limits(), None, metrics.clone()));
+    let rereads = Arc::<Rereads>::default();
+    let parts = Parts {
+        presences: presences.clone(),
+        typings,
+        store: store.clone(),
+        others,
+        rereads: rereads.clone(),
+        metrics,
+    };
     let saver = Saver::start(parts, &config, &lifecycle.handle());
-    Fixture { store, presences, saver, lifecycle }
+    Fixture { store, presences, rereads, saver, lifecycle }
 }
 
 impl Fixture {
@@ -111,4 +126,19 @@ async fn after_the_end_statuses_are_refused_and_not_lost() {
     assert!(lifecycle.shutdown(Duration::from_secs(5)).await.is_clean());
     let refused = saver.set(ann(), Setting::Busy, admitted).await.unwrap_err();
     assert_eq!(refused.reason, Reason::Draining);
+}
+
+#[tokio::test]
+async fn where_there_are_others_what_was_set_is_read_back_and_what_was_not_is_not() {
+    // Nobody is at the first port: the bus is away.
+    let (config, lifecycle) = (bus::Config { url: "nats://127.0.0.1:1".into(), ..<_>::default() }, Lifecycle::new());
+    let bus = bus::Bus::connect(&config, lifecycle.handle(), &Metrics::new()).await.unwrap();
+    let fixture = fixture_with(Some(Arc::new(Others::new(&bus, &SystemEntropy))));
+    fixture.store.broken.store(true, Ordering::SeqCst);
+    let kept = fixture.presences.admit(vec![]).await.unwrap();
+    assert!(fixture.saver.set(ann(), Setting::Busy, kept).await.is_err());
+    assert!(fixture.rereads.take_said().now_or_never().is_none(), "nothing was stored");
+    fixture.store.broken.store(false, Ordering::SeqCst);
+    fixture.set(&ann(), Setting::Busy).await.unwrap();
+    assert_eq!(fixture.rereads.take_said().now_or_never(), Some(vec![ann()]));
 }

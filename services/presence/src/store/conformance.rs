@@ -61,7 +61,8 @@ macro_rules! for_each_promise {
             who_was_never_written_of_is_missing
             every_status_comes_back
             the_parts_are_apart
-            the_last_write_wins
+            the_last_status_and_the_latest_minute_win
+            two_processes_write_the_same_rows_at_once
             another_process_sees_what_was_written
             a_write_of_many_is_there_whole
             users_are_the_same_only_by_every_byte
@@ -137,12 +138,42 @@ pub(crate) async fn the_parts_are_apart<E: Engine>(engine: &E) {
     assert_eq!(load(store, &["ann"]).await[&user("ann")], row(Setting::Invisible, Some(8)));
 }
 
-pub(crate) async fn the_last_write_wins<E: Engine>(engine: &E) {
+pub(crate) async fn the_last_status_and_the_latest_minute_win<E: Engine>(engine: &E) {
     let store = engine.store();
     let writes =
         [setting("ann", Setting::Busy), last_seen("ann", 9), setting("ann", Setting::Away), last_seen("ann", 3)];
     store.write(&writes).await.unwrap();
-    assert_eq!(load(store, &["ann"]).await[&user("ann")], row(Setting::Away, Some(3)));
+    assert_eq!(load(store, &["ann"]).await[&user("ann")], row(Setting::Away, Some(9)));
+    let second = engine.second().await;
+    second.write(&[last_seen("ann", 8)]).await.unwrap();
+    assert_eq!(load(store, &["ann"]).await[&user("ann")].last_seen, Some(Minute(9)), "never back");
+    second.write(&[last_seen("ann", 10)]).await.unwrap();
+    store.write(&[last_seen("ann", 7), setting("ann", Setting::Busy)]).await.unwrap();
+    assert_eq!(load(store, &["ann"]).await[&user("ann")], row(Setting::Busy, Some(10)));
+}
+
+pub(crate) async fn two_processes_write_the_same_rows_at_once<E: Engine>(engine: &E) {
+    const ROUNDS: i64 = 20;
+    let second = engine.second().await;
+    let names: Vec<_> = (0..100).map(|number| format!("user{number}")).collect();
+    // Each in another order, and each later for half of the users.
+    let writes = |round: i64, parity: usize| -> Vec<_> {
+        let later = |index: usize| 2 * round + i64::from(index % 2 == parity);
+        let mut writes: Vec<_> = names.iter().enumerate().map(|(index, name)| last_seen(name, later(index))).collect();
+        if parity == 1 {
+            writes.reverse();
+        }
+        writes
+    };
+    for round in 0..ROUNDS {
+        let (even, odd) = (writes(round, 0), writes(round, 1));
+        let (one, other) = tokio::join!(engine.store().write(&even), second.write(&odd));
+        one.unwrap();
+        other.unwrap();
+        let ids: Vec<_> = names.iter().map(String::as_str).collect();
+        let rows = load(engine.store(), &ids).await;
+        assert!(rows.values().all(|row| row.last_seen == Some(Minute(2 * round + 1))), "{round}: {rows:?}");
+    }
 }
 
 pub(crate) async fn another_process_sees_what_was_written<E: Engine>(engine: &E) {

@@ -74,7 +74,7 @@ async fn load(attempt: &Attempt, users: &[UserId]) -> Result<HashMap<UserId, Row
     rows.iter().map(row).collect()
 }
 
-/// What a write makes of one user; the last of each part wins.
+/// What a write makes of one user: the last status, the latest minute.
 #[derive(Clone, Copy, Default)]
 struct Parts {
     status: Option<i64>,
@@ -82,14 +82,17 @@ struct Parts {
 }
 
 async fn write(attempt: &Attempt, writes: &[Write]) -> Result<(), StoreError> {
-    // In order, so that two instances do not wait for each other.
+    // In the order of their ids, so that two instances do not wait for each other.
     let mut users: BTreeMap<&str, Parts> = BTreeMap::new();
     for write in writes {
         match write {
             Write::Setting(user, setting) => {
                 users.entry(user.as_str()).or_default().status = Some(status_of(*setting));
             }
-            Write::LastSeen(user, minute) => users.entry(user.as_str()).or_default().minute = Some(minute.0),
+            Write::LastSeen(user, minute) => {
+                let parts = users.entry(user.as_str()).or_default();
+                parts.minute = parts.minute.max(Some(minute.0));
+            }
         }
     }
     let mut transaction = attempt.begin().await?;
@@ -98,7 +101,7 @@ async fn write(attempt: &Attempt, writes: &[Write]) -> Result<(), StoreError> {
          SELECT n.user_id, n.status, n.minute FROM unnest($1::text[], $2::bigint[], $3::bigint[]) \
             AS n (user_id, status, minute) \
          ON CONFLICT (user_id) DO UPDATE SET status = coalesce(excluded.status, p.status), \
-            last_seen_minute = coalesce(excluded.last_seen_minute, p.last_seen_minute)",
+            last_seen_minute = greatest(excluded.last_seen_minute, p.last_seen_minute)",
     )
     .bind(users.keys().copied().collect::<Vec<_>>())
     .bind(users.values().map(|parts| parts.status).collect::<Vec<_>>())

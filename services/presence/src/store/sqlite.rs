@@ -66,7 +66,8 @@ impl SqliteStore {
                 .bind(status_of(*setting)),
                 Write::LastSeen(user, minute) => sqlx::query(
                     "INSERT INTO user_presence (user_id, last_seen_minute) VALUES (?1, ?2) \
-                     ON CONFLICT (user_id) DO UPDATE SET last_seen_minute = excluded.last_seen_minute",
+                     ON CONFLICT (user_id) DO UPDATE SET \
+                        last_seen_minute = max(ifnull(last_seen_minute, excluded.last_seen_minute), excluded.last_seen_minute)",
                 )
                 .bind(user.as_str())
                 .bind(minute.0),

@@ -44,6 +44,8 @@ async fn start(config: viberchat_presence::Config) -> String {
         clock: std::sync::Arc::new(viberchat_kit::clock::SystemClock),
         lifecycle: viberchat_kit::lifecycle::Lifecycle::new().handle(),
         metrics: viberchat_kit::telemetry::Metrics::new(),
+        entropy: std::sync::Arc::new(viberchat_kit::id::SystemEntropy),
+        bus: None,
         conversation: viberchat_kit::rpc::Channel::late().0,
     };
     viberchat_presence::build(config, deps).await.err().expect("it does not start").to_string()

@@ -5,6 +5,7 @@
 mod access;
 mod attach;
 mod herd;
+mod others;
 mod status;
 mod support;
 mod typing;

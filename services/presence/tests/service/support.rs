@@ -13,9 +13,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status as GrpcStatus, Streaming};
 use tower::Layer as _;
 use viberchat_kit::auth::{Access, AuthLayer, MethodRule, MethodTable, Scope, ServiceIdentity};
+use viberchat_kit::bus::{self, Bus};
 use viberchat_kit::clock::{ManualClock, Timestamp};
 use viberchat_kit::error::{Error, Reason};
-use viberchat_kit::id::{ConversationId, UserId};
+use viberchat_kit::id::{ConversationId, SystemEntropy, UserId};
 use viberchat_kit::lifecycle::Lifecycle;
 use viberchat_kit::rpc::{Channel, on_behalf_of};
 use viberchat_kit::telemetry::Metrics;
@@ -211,6 +212,15 @@ impl World {
     }
 
     pub(crate) async fn node_with(&self, change: impl FnOnce(&mut Config)) -> Node {
+        self.start(change, None).await
+    }
+
+    /// One that has run for long enough, and that others hear by the bus at this address.
+    pub(crate) async fn node_on_bus(&self, url: &str, namespace: &str) -> Node {
+        self.start(|config| config.start_grace_ms = 1, Some(bus_config(url, namespace))).await
+    }
+
+    async fn start(&self, change: impl FnOnce(&mut Config), bus: Option<bus::Config>) -> Node {
         let lifecycle = Lifecycle::new();
         let table = Arc::new(MethodTable::new(&[CONVERSATION_METHODS]));
         let server = ConversationServiceServer::new(ConversationServer(self.members.clone()));
@@ -224,7 +234,18 @@ impl World {
         let settles = config.start_grace_ms == 1;
         let metrics = Metrics::new();
         let clock = self.clock.clone();
-        let deps = Deps { clock, lifecycle: lifecycle.handle(), metrics: metrics.clone(), conversation };
+        let bus = match bus {
+            Some(bus) => Some(Bus::connect(&bus, lifecycle.handle(), &metrics).await.unwrap()),
+            None => None,
+        };
+        let deps = Deps {
+            clock,
+            lifecycle: lifecycle.handle(),
+            metrics: metrics.clone(),
+            entropy: Arc::new(SystemEntropy),
+            bus,
+            conversation,
+        };
         let node = Node { service: build(config, deps).await.unwrap(), metrics, lifecycle };
         if settles {
             let mut client = node.client();
@@ -232,6 +253,10 @@ impl World {
         }
         node
     }
+}
+
+pub(crate) fn bus_config(url: &str, namespace: &str) -> bus::Config {
+    bus::Config { url: url.into(), namespace: namespace.into(), ..bus::Config::default() }
 }
 
 impl Node {
@@ -248,8 +273,13 @@ impl Node {
 
     /// The value of a metric without labels.
     pub(crate) fn metric(&self, name: &str) -> f64 {
+        self.metric_of(&format!("presence_{name}"))
+    }
+
+    /// The same of any part.
+    pub(crate) fn metric_of(&self, name: &str) -> f64 {
         let text = self.metrics.encode();
-        let line = text.lines().find(|line| line.starts_with(&format!("viberchat_presence_{name} ")));
+        let line = text.lines().find(|line| line.starts_with(&format!("viberchat_{name} ")));
         line.unwrap_or_else(|| panic!("no metric {name}")).split(' ').nth(1).unwrap().parse().unwrap()
     }
 

@@ -14,20 +14,20 @@ use viberchat_proto::presence::v1::{self as proto, Status};
 
 use crate::support::*;
 
-struct Following {
+pub(crate) struct Following {
     requests: mpsc::Sender<proto::WatchTypingRequest>,
     pushes: Streaming<proto::WatchTypingResponse>,
 }
 
 impl Following {
-    async fn open(client: &mut Client) -> Self {
+    pub(crate) async fn open(client: &mut Client) -> Self {
         let (requests, receiver) = mpsc::channel(64);
         let pushes = client.watch_typing(ReceiverStream::new(receiver)).await.unwrap().into_inner();
         Self { requests, pushes }
     }
 
     /// For nobody: `user` is empty.
-    async fn add(&self, user: &str, correlation_id: u64, ids: &[ConversationId]) {
+    pub(crate) async fn add(&self, user: &str, correlation_id: u64, ids: &[ConversationId]) {
         let conversation_ids = ids.iter().map(ToString::to_string).collect();
         let request = Some(Asked::Add(proto::WatchTypingAdd { conversation_ids }));
         let context = for_user(user, correlation_id);
@@ -45,7 +45,7 @@ impl Following {
         push.unwrap().expect("the stream goes on").push.unwrap()
     }
 
-    async fn change(&mut self) -> (String, bool) {
+    pub(crate) async fn change(&mut self) -> (String, bool) {
         match self.push().await {
             Push::Change(change) => (change.user_id, change.typing),
             other => panic!("{other:?}"),
@@ -64,7 +64,7 @@ impl Following {
     }
 
     /// Asserts that nothing is left to be pushed: nothing comes, then the refusal of a new request.
-    async fn assert_quiet(&mut self) {
+    pub(crate) async fn assert_quiet(&mut self) {
         let push = timeout(QUIET, self.pushes.message()).await;
         assert!(push.is_err(), "{push:?}");
         let request = proto::WatchTypingRequest { context: for_user("quiet", 999), request: None };
@@ -73,7 +73,7 @@ impl Following {
     }
 }
 
-async fn set_typing(client: &mut Client, user: &str, id: ConversationId, typing: bool) -> Option<Reason> {
+pub(crate) async fn set_typing(client: &mut Client, user: &str, id: ConversationId, typing: bool) -> Option<Reason> {
     let request = proto::SetTypingRequest { conversation_id: id.to_string(), typing };
     client.set_typing(by(user, request)).await.err().map(|status| reason(&status))
 }

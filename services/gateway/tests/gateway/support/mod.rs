@@ -6,12 +6,13 @@ pub(crate) mod message;
 pub(crate) mod presence;
 pub(crate) mod world;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
+use tonic::transport::server::TcpIncoming;
 use tower::Layer as _;
 use viberchat_gateway::{Config, Deps, Operations};
 use viberchat_kit::auth::{
@@ -21,7 +22,7 @@ use viberchat_kit::clock::{SharedClock, SystemClock};
 use viberchat_kit::id::{SystemEntropy, UserId};
 use viberchat_kit::keys::Secret;
 use viberchat_kit::lifecycle::{Lifecycle, ShutdownReport};
-use viberchat_kit::rpc::Channel;
+use viberchat_kit::rpc::{Channel, Instances, ServiceToken};
 use viberchat_kit::telemetry::Metrics;
 use viberchat_proto::conversation::v1::conversation_service_server::ConversationServiceServer;
 use viberchat_proto::conversation::v1::user_directory_service_server::UserDirectoryServiceServer;
@@ -98,20 +99,39 @@ impl Gateway {
 
     /// With settings of its own.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::build(change, &[]).await
+    }
+
+    /// Presence is behind sockets, in instances of these worlds.
+    pub(crate) async fn over(presences: &[&World]) -> Self {
+        Self::build(|_| {}, presences).await
+    }
+
+    async fn build(change: impl FnOnce(&mut Config), presences: &[&World]) -> Self {
         let world = World::default();
         let clock: SharedClock = Arc::new(SystemClock);
         let secret = Secret::new("a secret of the tests, long enough to be one").expect("not empty");
         let verifier = VerifierConfig { service_secrets: vec![secret.clone()], ..VerifierConfig::default() };
         let verifier = Arc::new(TokenVerifier::new(verifier, clock.clone()).expect("a good configuration"));
         let lifecycle = Lifecycle::new();
+        // Of what the gateway needs until its end.
+        let wires = Lifecycle::new();
         let routes = tonic::service::Routes::new(MessageServiceServer::new(world.clone()))
             .add_service(ConversationServiceServer::new(world.clone()))
             .add_service(UserDirectoryServiceServer::new(world.clone()))
             .add_service(PresenceServiceServer::new(world.clone()));
         let auth = AuthLayer::new(verifier.clone(), Arc::new(MethodTable::new(&[RULES])));
-        let identity =
-            ServiceIdentity::new("gateway", &[Scope::ActForUsers, Scope::Authorize, Scope::Relay, Scope::Directory]);
-        let channel = Channel::in_process(auth.layer(routes), identity);
+        let scopes = [Scope::ActForUsers, Scope::Authorize, Scope::Relay, Scope::Directory];
+        let channel = Channel::in_process(auth.layer(routes), ServiceIdentity::new("gateway", &scopes));
+        let presence = if presences.is_empty() {
+            channel.clone()
+        } else {
+            let places: Vec<_> = presences.iter().map(|world| listen(world, &auth, &wires)).collect();
+            let target = places.join(",").parse().expect("addresses");
+            let signer = TokenSigner::new(&secret, clock.clone());
+            let token = ServiceToken::new(signer, "gateway", &scopes, Duration::from_secs(3600), clock.clone());
+            Channel::connect(&target, Instances::Any, token.into_source(), &wires.handle())
+        };
         let metrics = Metrics::new();
         // No sockets are kept waiting at the end of a test.
         let mut config = Config { drain_ms: 50, ..Config::default() };
@@ -124,7 +144,7 @@ impl Gateway {
             verifier,
             conversation: channel.clone(),
             message: channel.clone(),
-            presence: channel,
+            presence,
             extra: Router::new(),
         };
         let service = viberchat_gateway::build(config, deps).await.expect("a good configuration");
@@ -176,6 +196,18 @@ impl Gateway {
         let line = text.lines().find(|line| line.split_whitespace().next() == Some(name));
         line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or_else(|| panic!("no metric {name}"))
     }
+}
+
+/// Serves the presence of a world on loopback. Returns where.
+fn listen(world: &World, auth: &AuthLayer, wires: &Lifecycle) -> String {
+    let incoming = TcpIncoming::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("loopback has free ports");
+    let address = incoming.local_addr().expect("it is bound");
+    let server = tonic::transport::Server::builder()
+        .layer(auth.clone())
+        .add_service(PresenceServiceServer::new(world.clone()))
+        .serve_with_incoming_shutdown(incoming, wires.handle().soft().cancelled_owned());
+    wires.handle().spawn("presence", server);
+    format!("http://{address}")
 }
 
 /// Polls until `what` holds.

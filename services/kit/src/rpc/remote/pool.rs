@@ -11,11 +11,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, connect};
-use super::table::{CONNECTIONS, Pick, Slot, Table};
+use super::table::{CONNECTIONS, Pick, Slot, Table, Wanted};
 use crate::id::Entropy as _;
 use crate::id::SystemEntropy;
 use crate::lifecycle::Handle;
-use crate::rpc::affinity::Affinity;
 use crate::rpc::target::{HostPort, Target};
 
 /// How often names are looked up.
@@ -37,23 +36,30 @@ pub(super) struct Pool {
     pub(super) table: Mutex<Table<Connection>>,
     /// Told when the table changes; calls wait for it.
     changed: watch::Sender<()>,
+    /// Where the instances are, as they were looked up last. `None`: not yet.
+    pub(super) addresses: watch::Sender<Option<Vec<SocketAddr>>>,
     tasks: Handle,
 }
 
 impl Pool {
     /// Begins to connect. Everything ends with `end`.
     pub(super) fn start(target: &Target, tasks: &Handle, end: CancellationToken) -> Arc<Self> {
-        let pool = Arc::new(Self { table: Mutex::default(), changed: watch::Sender::default(), tasks: tasks.clone() });
+        let pool = Arc::new(Self {
+            table: Mutex::default(),
+            changed: watch::Sender::default(),
+            addresses: watch::Sender::default(),
+            tasks: tasks.clone(),
+        });
         tasks.spawn("rpc.instances", follow(pool.clone(), target.clone(), end));
         pool
     }
 
     /// The instance for a call. `None`: none can be reached.
-    pub(super) async fn pick(&self, key: Option<Affinity>, tried: &[SocketAddr]) -> Option<(SocketAddr, Connection)> {
+    pub(super) async fn pick(&self, wanted: Wanted, tried: &[SocketAddr]) -> Option<(SocketAddr, Connection)> {
         let mut changed = self.changed.subscribe();
         let waiting = async {
             loop {
-                let picked = self.table.lock().pick(key, tried, Instant::now());
+                let picked = self.table.lock().pick(wanted, tried, Instant::now());
                 match picked {
                     Pick::To(address, connection) => return Some((address, connection)),
                     Pick::Nobody => return None,
@@ -63,6 +69,16 @@ impl Pool {
             }
         };
         timeout(WAIT_MAX, waiting).await.ok().flatten()
+    }
+
+    /// After the table: whoever hears of an instance can call it.
+    fn tell(&self, addresses: Vec<SocketAddr>) {
+        let addresses = Some(addresses);
+        self.addresses.send_if_modified(|known| {
+            let is_new = *known != addresses;
+            *known = addresses;
+            is_new
+        });
     }
 
     fn set_slot(&self, address: SocketAddr, slot: usize, value: Slot<Connection>) {
@@ -81,6 +97,7 @@ async fn follow(pool: Arc<Pool>, target: Target, end: CancellationToken) {
         if let Some(addresses) = addresses {
             let changes = pool.table.lock().set_addresses(&addresses);
             pool.changed.send_replace(());
+            pool.tell(addresses);
             for address in changes.removed {
                 tracing::info!(%address, %target, "an instance has gone");
                 if let Some(gone) = kept.remove(&address) {

@@ -51,6 +51,25 @@ struct Instance<C> {
     breaker: Breaker,
 }
 
+/// Which instances will do for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Any,
+    /// The one that its key goes to, or another one.
+    Near(Affinity),
+    /// This one, or none.
+    Only(SocketAddr),
+}
+
+impl Wanted {
+    fn includes(self, address: SocketAddr) -> bool {
+        match self {
+            Self::Any | Self::Near(_) => true,
+            Self::Only(wanted) => wanted == address,
+        }
+    }
+}
+
 /// What changed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {
@@ -94,19 +113,22 @@ impl<C: Open> Table<C> {
     }
 
     /// The instance for a call, apart from those that were `tried`: by its key, or one after the other.
-    pub(super) fn pick(&mut self, key: Option<Affinity>, tried: &[SocketAddr], now: Instant) -> Pick<C> {
+    pub(super) fn pick(&mut self, wanted: Wanted, tried: &[SocketAddr], now: Instant) -> Pick<C> {
         let Some(instances) = &mut self.instances else { return Pick::Wait };
         self.turn = self.turn.wrapping_add(1);
         let turn = self.turn;
         let mut candidates: Vec<_> = instances
             .iter_mut()
-            .filter(|instance| !tried.contains(&instance.address) && instance.breaker.admits(now))
+            .filter(|instance| wanted.includes(instance.address) && !tried.contains(&instance.address))
+            .filter(|instance| instance.breaker.admits(now))
             .collect();
         let is_near = candidates.iter().any(|instance| instance.is_connecting());
         candidates.retain(|instance| instance.open().next().is_some());
-        let place = match key {
-            Some(key) => (0..candidates.len()).max_by_key(|place| key.score(candidates[*place].name.as_bytes())),
-            None => turn.checked_rem(candidates.len()),
+        let place = match wanted {
+            Wanted::Near(key) => {
+                (0..candidates.len()).max_by_key(|place| key.score(candidates[*place].name.as_bytes()))
+            }
+            Wanted::Any | Wanted::Only(_) => turn.checked_rem(candidates.len()),
         };
         match place {
             Some(place) => {

@@ -236,3 +236,57 @@ async fn a_stream_is_opened_elsewhere_too() {
         assert!(begun.elapsed() < LIMIT);
     }
 }
+
+/// The instances, and who answers at each of their channels.
+async fn each_port(each: &mut EachInstance) -> Vec<(u64, u64)> {
+    let mut ports = Vec::new();
+    for instance in tokio::time::timeout(LIMIT, each.changed()).await.expect("they are known") {
+        let port = u64::from(instance.address.expect("there are several").port());
+        for _ in 0..3 {
+            ports.push((port, ask(&instance.channel, Some("the same key")).await.unwrap()));
+        }
+    }
+    ports
+}
+
+#[tokio::test]
+async fn each_instance_can_be_called_by_itself() {
+    let mut stage = Stage::with(3);
+    let channel = stage.channel(Instances::Any);
+    let mut each = channel.each_instance();
+    let ports = each_port(&mut each).await;
+    assert!(ports.len() == 9 && ports.iter().all(|(expected, answered)| expected == answered), "{ports:?}");
+    assert!(tokio::time::timeout(Duration::from_millis(100), each.changed()).await.is_err(), "they are the same");
+    let again = each_port(&mut channel.each_instance()).await;
+    assert_eq!(again, ports, "whoever asks later hears of them too");
+
+    let (lost, _) = ports[0];
+    let address = stage.lose(lost);
+    let mut known = channel.each_instance().changed().await;
+    let one = known.swap_remove(known.iter().position(|instance| instance.address == Some(address)).unwrap());
+    let begun = tokio::time::Instant::now();
+    while ask(&one.channel, None).await.is_err_and(|error| error.outcome != Outcome::NotAttempted) {
+        assert!(begun.elapsed() < LIMIT, "it is lost");
+    }
+    assert!(ask(&known[0].channel, None).await.is_ok());
+    // The channel of one keeps the connections, with the others gone.
+    drop((channel, each, known));
+    stage.instances.push(Instance::start_at(&stage.secret, address));
+    while ask(&one.channel, None).await != Ok(lost) {
+        assert!(begun.elapsed() < LIMIT, "it is back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(one);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn where_one_instance_takes_all_calls_there_is_only_one() {
+    let stage = Stage::with(3);
+    let channel = stage.channel(Instances::One);
+    let mut each = channel.each_instance();
+    let all = each.changed().await;
+    assert_eq!(all.iter().map(|instance| instance.address).collect::<Vec<_>>(), [None]);
+    assert_eq!(ask(&all[0].channel, None).await.unwrap(), ask(&channel, None).await.unwrap());
+    assert!(tokio::time::timeout(Duration::from_millis(100), each.changed()).await.is_err());
+}

@@ -260,3 +260,77 @@ proptest! {
         }
     }
 }
+
+/// What was read in a reading that began now.
+fn reload(registry: &mut Registry, id: &str, row: Row) -> Reloaded {
+    let reading = registry.begin_reading();
+    registry.reload(&user(id), row, reading, LATER)
+}
+
+const AWAY: Row = Row { setting: Setting::Away, last_seen: None };
+const HIDDEN: Row = Row { setting: Setting::Invisible, last_seen: None };
+
+#[test]
+fn what_another_instance_has_stored_shows_when_it_is_read_again() {
+    let (mut registry, ..) = with_sessions(&["ann"]);
+    assert_eq!(reload(&mut registry, "ann", AWAY), Reloaded::Changed);
+    assert_eq!(status(&registry, "ann"), Status::Away);
+    assert_eq!(reload(&mut registry, "ann", AWAY), Reloaded::Same);
+    assert_eq!(reload(&mut registry, "eve", AWAY), Reloaded::NotKept);
+    assert!(!registry.keeps(&user("eve")), "nobody asks for her");
+    assert_eq!(registry.kept(|user| user.as_str() != "bob"), [user("ann")]);
+    assert!(registry.kept(|user| user.as_str() != "ann").is_empty());
+}
+
+#[test]
+fn who_hid_at_another_instance_was_seen_until_that_is_known_here() {
+    let (mut registry, ..) = with_sessions(&["ann"]);
+    assert_eq!(reload(&mut registry, "ann", HIDDEN), Reloaded::Changed);
+    assert!(registry.is_invisible(&user("ann")));
+    assert_eq!(shown(&registry, "ann"), Presence { status: Status::Offline, last_seen: Some(Minute(20)) });
+    let later = Row { last_seen: Some(Minute(21)), ..HIDDEN };
+    assert_eq!(reload(&mut registry, "ann", later), Reloaded::Changed);
+    assert_eq!(shown(&registry, "ann").last_seen, Some(Minute(21)), "others saw them there");
+    assert_eq!(reload(&mut registry, "ann", HIDDEN), Reloaded::Same);
+    assert_eq!(shown(&registry, "ann").last_seen, Some(Minute(21)), "never back");
+}
+
+#[test]
+fn a_reading_that_began_before_a_status_was_set_here_changes_nothing() {
+    let (mut registry, ..) = with_sessions(&["ann"]);
+    let reading = registry.begin_reading();
+    registry.set(&user("ann"), Setting::Invisible, LATER);
+    assert_eq!(registry.reload(&user("ann"), AWAY, reading, LATER), Reloaded::Same);
+    assert!(registry.is_invisible(&user("ann")));
+}
+
+#[test]
+fn of_two_readings_the_one_that_began_later_wins() {
+    let (mut registry, ..) = with_sessions(&["ann"]);
+    let (earlier, later) = (registry.begin_reading(), registry.begin_reading());
+    assert_eq!(registry.reload(&user("ann"), HIDDEN, later, LATER), Reloaded::Changed);
+    assert_eq!(registry.reload(&user("ann"), AWAY, earlier, LATER), Reloaded::Same);
+    assert!(registry.is_invisible(&user("ann")));
+}
+
+#[test]
+fn a_reading_that_began_before_the_user_came_is_not_taken_for_what_is_read_then() {
+    let mut registry = Registry::new(LIMITS);
+    let reading = registry.begin_reading();
+    registry.pin(&user("ann"));
+    assert_eq!(registry.reload(&user("ann"), AWAY, reading, LATER), Reloaded::Same);
+    registry.load(&user("ann"), HIDDEN);
+    assert!(registry.is_invisible(&user("ann")));
+}
+
+#[test]
+fn the_last_seen_time_of_a_later_clock_stays() {
+    let mut registry = Registry::new(LIMITS);
+    registry.settle();
+    load(&mut registry, "ann", Row { last_seen: Some(Minute(99)), ..Row::default() });
+    let attachment = registry.attach(&gateway("g"), Instant::now()).unwrap();
+    for activity in [Some(Activity::Active), None] {
+        registry.report(&gateway("g"), attachment, vec![session("s", "ann", activity)], true, AT);
+    }
+    assert_eq!(shown(&registry, "ann"), Presence { status: Status::Offline, last_seen: Some(Minute(99)) });
+}

@@ -13,11 +13,18 @@ pub(super) struct User {
     /// `None`: not read yet; nothing is shown of the user until it is.
     pub(super) row: Option<Row>,
     pub(super) pins: u32,
+    /// Readings that began no later than this say nothing new.
+    pub(super) as_of: u64,
     active: u32,
     idle: u32,
 }
 
 impl User {
+    /// Nothing is known of the user, and no reading that has begun yet says anything new.
+    pub(super) fn new(as_of: u64) -> Self {
+        Self { as_of, ..Self::default() }
+    }
+
     pub(super) fn count(&mut self, activity: Activity, by: i32) {
         let count = match activity {
             Activity::Active => &mut self.active,
@@ -33,6 +40,11 @@ impl User {
     /// Whether others may see the sessions. Not before it is known that they may.
     pub(super) fn is_visible(&self) -> bool {
         self.row.is_some_and(|row| row.setting != Setting::Invisible)
+    }
+
+    /// Whether others lose sight of the user by this status.
+    pub(super) fn leaves_by(&self, setting: Setting) -> bool {
+        setting == Setting::Invisible && self.is_visible() && self.sessions() > 0
     }
 
     pub(super) fn has_just_gone(&self) -> bool {

@@ -62,3 +62,24 @@ fn a_user_stops_everywhere_at_once() {
     assert!(typing.typists(conversation(2)).into_keys().eq([user("bob")]));
     assert_eq!(typing.stop(conversation(1), &user("ann")), Noted::Same);
 }
+
+#[test]
+fn what_is_left_of_a_word_counts_and_no_more_than_a_word_of_here() {
+    let (mut typing, now) = (Typing::new(LIMITS), Instant::now());
+    assert_eq!(typing.start_for(conversation(1), &user("ann"), seconds(2), now), Noted::Changed);
+    assert_eq!(typing.start_for(conversation(2), &user("ann"), seconds(60), now), Noted::Changed);
+    assert!(typing.types(&user("ann")) && !typing.types(&user("bob")));
+    assert_eq!(typing.expire(now + seconds(2)), [conversation(1)]);
+    assert_eq!(typing.expire(now + seconds(6)), [conversation(2)]);
+    assert!(!typing.types(&user("ann")));
+}
+
+#[test]
+fn a_shorter_word_ends_nothing_sooner() {
+    let (mut typing, now) = (Typing::new(LIMITS), Instant::now());
+    typing.start(conversation(1), &user("ann"), now);
+    typing.start_for(conversation(1), &user("ann"), seconds(1), now);
+    assert!(typing.expire(now + seconds(5)).is_empty());
+    assert_eq!(typing.expire(now + seconds(6)), [conversation(1)]);
+    assert_eq!(typing.len(), 0);
+}

@@ -39,24 +39,24 @@ fn port(pick: &Pick<Line>) -> u16 {
     }
 }
 
-fn key(number: u32) -> Option<Affinity> {
-    Some(Affinity::of(&number.to_be_bytes()))
+fn key(number: u32) -> Wanted {
+    Wanted::Near(Affinity::of(&number.to_be_bytes()))
 }
 
 #[test]
 fn calls_wait_for_the_first_look_and_the_first_attempt_and_not_for_a_second() {
     let now = Instant::now();
     let mut table = Table::<Line>::default();
-    assert_eq!(table.pick(None, &[], now), Pick::Wait, "not looked up");
+    assert_eq!(table.pick(Wanted::Any, &[], now), Pick::Wait, "not looked up");
     table.set_addresses(&[at(1)]);
-    assert_eq!(table.pick(None, &[], now), Pick::Wait, "connecting");
+    assert_eq!(table.pick(Wanted::Any, &[], now), Pick::Wait, "connecting");
     table.set_slot(at(1), 0, Slot::Down);
     table.set_slot(at(1), 1, Slot::Down);
-    assert_eq!(table.pick(None, &[], now), Pick::Nobody, "not reached");
+    assert_eq!(table.pick(Wanted::Any, &[], now), Pick::Nobody, "not reached");
     table.set_slot(at(1), 1, Slot::Up(line("second")));
-    assert_eq!(port(&table.pick(None, &[], now)), 1);
+    assert_eq!(port(&table.pick(Wanted::Any, &[], now)), 1);
     table.set_addresses(&[]);
-    assert_eq!(table.pick(None, &[], now), Pick::Nobody, "there are none");
+    assert_eq!(table.pick(Wanted::Any, &[], now), Pick::Nobody, "there are none");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn calls_without_a_key_take_all_instances_and_connections_in_turn() {
         let mut table = table(ports);
         let mut counts = HashMap::new();
         for _ in 0..120 {
-            match table.pick(None, &[], now) {
+            match table.pick(Wanted::Any, &[], now) {
                 Pick::To(address, connection) => *counts.entry((address, connection.0)).or_insert(0) += 1,
                 other => panic!("{other:?}"),
             }
@@ -100,7 +100,7 @@ fn an_instance_that_was_tried_is_not_taken_again() {
     for number in 0..50 {
         assert_eq!(port(&table.pick(key(number), &[at(1)], now)), 2);
     }
-    assert_eq!(table.pick(None, &[at(1), at(2)], now), Pick::Nobody);
+    assert_eq!(table.pick(Wanted::Any, &[at(1), at(2)], now), Pick::Nobody);
 }
 
 #[test]
@@ -125,9 +125,9 @@ fn a_connection_that_has_closed_is_not_taken_and_soon_replaced() {
     let closing = line("closing");
     table.set_slot(at(1), 0, Slot::Up(closing.clone()));
     table.set_slot(at(1), 1, Slot::Down);
-    assert_eq!(port(&table.pick(None, &[], now)), 1);
+    assert_eq!(port(&table.pick(Wanted::Any, &[], now)), 1);
     closing.1.set(false);
-    assert_eq!(table.pick(None, &[], now), Pick::Wait);
+    assert_eq!(table.pick(Wanted::Any, &[], now), Pick::Wait);
 }
 
 #[test]
@@ -136,7 +136,19 @@ fn instances_that_stay_keep_their_connections() {
     let mut table = table(&[1, 2]);
     let changes = table.set_addresses(&[at(3), at(2)]);
     assert_eq!(changes, Changes { added: vec![at(3)], removed: vec![at(1)] });
-    assert_eq!(port(&table.pick(None, &[], now)), 2);
+    assert_eq!(port(&table.pick(Wanted::Any, &[], now)), 2);
     table.set_slot(at(1), 0, Slot::Up(line("late")));
     assert!((0..9).all(|number| port(&table.pick(key(number), &[], now)) == 2), "what has gone does not come back");
+}
+
+#[test]
+fn a_call_for_one_instance_goes_there_or_nowhere() {
+    let now = Instant::now();
+    let mut table = table(&[1, 2]);
+    assert!((0..9).all(|_| port(&table.pick(Wanted::Only(at(2)), &[], now)) == 2));
+    assert_eq!(table.pick(Wanted::Only(at(2)), &[at(2)], now), Pick::Nobody, "tried");
+    assert_eq!(table.pick(Wanted::Only(at(3)), &[], now), Pick::Nobody, "unknown");
+    table.set_slot(at(2), 0, Slot::Connecting);
+    table.set_slot(at(2), 1, Slot::Down);
+    assert_eq!(table.pick(Wanted::Only(at(2)), &[], now), Pick::Wait, "the other one does not do");
 }
