@@ -1,7 +1,9 @@
 //! The binary under test as a process: started on ports that the system chooses, killed, stopped, paused and restarted.
 //!
-//! Map: `settings` what a server is started with, `server` its process, `split` one process for each service, `tokens` whose tokens it takes and which not.
+//! Map: `settings` what a server is started with, `server` its process, `split` one process for each service, `peers` several of the
+//! message service, `tokens` whose tokens it takes and which not.
 
+mod peers;
 mod server;
 mod settings;
 mod split;
@@ -9,6 +11,7 @@ mod tokens;
 
 use self::split::Role;
 pub use self::{
+    peers::Peers,
     server::{Addresses, Server},
     settings::Settings,
     split::{Services, Split},

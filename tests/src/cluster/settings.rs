@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -50,13 +51,25 @@ impl Settings {
             has_files: true,
         };
         // Tests send as fast as they can; that users cannot is the subject of a test of its own.
-        Ok(settings.set("GATEWAY__SENDS_PER_SECOND_MAX", "0"))
+        let settings = settings.set("GATEWAY__SENDS_PER_SECOND_MAX", "0");
+        // Whoever wants to see a test fail wakes a mutant for the whole run.
+        Ok(match std::env::var(fault::MUTANT_VARIABLE) {
+            Ok(name) => settings.mutant(&name),
+            Err(_) => settings,
+        })
     }
 
     /// Sets a key of the configuration, as `SECTION__KEY`.
     #[must_use]
     pub fn set(self, key: &str, value: &str) -> Self {
         self.variable(&format!("VIBERCHAT__{key}"), value)
+    }
+
+    /// What a key of the configuration was set to.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let name = format!("VIBERCHAT__{key}");
+        self.variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
     /// Wakes a mutant.
@@ -88,6 +101,34 @@ impl Settings {
     #[must_use]
     pub fn synchronous(self, value: &str) -> Self {
         self.variable(fault::SQLITE_SYNCHRONOUS_VARIABLE, value)
+    }
+
+    /// With a clock that is ahead.
+    #[must_use]
+    pub fn clock_ahead(self, by: Duration) -> Self {
+        self.variable(fault::CLOCK_AHEAD_VARIABLE, by.as_secs().to_string())
+    }
+
+    /// With a bus that loses, doubles and reorders hints.
+    #[must_use]
+    pub fn bad_bus(self) -> Self {
+        self.variable(fault::BAD_BUS_VARIABLE, "on")
+    }
+
+    /// With buckets of `1 << shift` entries in logs on Cassandra.
+    #[must_use]
+    pub fn bucket_shift(self, shift: u32) -> Self {
+        self.variable(fault::BUCKET_SHIFT_VARIABLE, shift.to_string())
+    }
+
+    /// Shows others this service token, and not one of its own.
+    ///
+    /// # Errors
+    /// If its file cannot be written.
+    pub fn service_token(self, token: &str) -> Result<Self> {
+        let path = self.folder().join("service.token");
+        fs::write(&path, token).with_context(|| path.display().to_string())?;
+        Ok(self.set("SERVICES__TOKEN_FILE", &path.to_string_lossy()))
     }
 
     /// On real engines instead of files, in a namespace of its own: conversation and last seen on PostgreSQL, the log on

@@ -118,7 +118,7 @@ impl Split {
 
 /// An address that nobody listens at. Below the ports that systems give to whoever asks for any (32768 on Linux, 49152
 /// elsewhere), so that no connection takes it before it is used, and given out once in this process.
-fn free_address() -> Result<String> {
+pub(super) fn free_address() -> Result<String> {
     const PORTS: RangeInclusive<u16> = 20_000..=31_999;
     static NEXT: AtomicU32 = AtomicU32::new(0);
     for _ in PORTS {
