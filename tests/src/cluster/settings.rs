@@ -4,7 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,6 +16,9 @@ use viberchat_engines::Server as Engine;
 use viberchat_kit::fault;
 
 use super::{Services, Tokens};
+
+/// Of the logs of all tests in the process: no two have a conversation in common, and each keyspace costs the engine memory.
+static KEYSPACE: LazyLock<String> = LazyLock::new(|| viberchat_engines::namespace("stories"));
 
 /// What a server is started with. Servers with clones of one value share the folder, the keys and the store.
 #[derive(Clone)]
@@ -115,10 +118,11 @@ impl Settings {
         self.variable(fault::BAD_BUS_VARIABLE, "on")
     }
 
-    /// With buckets of `1 << shift` entries in logs on Cassandra.
+    /// With buckets of `1 << shift` entries in logs on Cassandra, in a keyspace of its own. After [`Self::on_engines`].
     #[must_use]
     pub fn bucket_shift(self, shift: u32) -> Self {
-        self.variable(fault::BUCKET_SHIFT_VARIABLE, shift.to_string())
+        self.set("MESSAGE__CASSANDRA__NAMESPACE", &viberchat_engines::namespace("buckets"))
+            .variable(fault::BUCKET_SHIFT_VARIABLE, shift.to_string())
     }
 
     /// Shows others this service token, and not one of its own.
@@ -132,7 +136,8 @@ impl Settings {
     }
 
     /// On real engines instead of files, in a namespace of its own: conversation and last seen on PostgreSQL, the log on
-    /// Cassandra, hints on NATS. `None`: one of them is missing here, and that was said.
+    /// Cassandra, hints on NATS. Logs share one keyspace with those of the other tests of the process. `None`: one of them is
+    /// missing here, and that was said.
     #[must_use]
     pub fn on_engines(mut self) -> Option<Self> {
         let (postgres, cassandra) = (Engine::Postgres.address()?, Engine::Cassandra.address()?);
@@ -149,7 +154,7 @@ impl Settings {
         let of_cassandra = self
             .set("MESSAGE__STORE", "cassandra")
             .set("MESSAGE__CASSANDRA__CONTACT_POINTS", &format!("[{cassandra:?}]"))
-            .set("MESSAGE__CASSANDRA__NAMESPACE", &namespace)
+            .set("MESSAGE__CASSANDRA__NAMESPACE", &KEYSPACE)
             .set("MESSAGE__CASSANDRA__REPLICATION_FACTOR", "1")
             .set("MESSAGE__CASSANDRA__CONNECT_TIMEOUT_MS", "20000");
         Some(of_cassandra.set("BUS__URL", &nats).set("BUS__NAMESPACE", &namespace))

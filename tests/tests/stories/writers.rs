@@ -21,7 +21,7 @@ const WRITERS: usize = 16;
 pub(super) const INSTANCES: usize = 4;
 
 /// A write that is not acknowledged by then never will be.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An instance that was armed dies soon under load.
 const DEATH_LIMIT: Duration = Duration::from_secs(60);
