@@ -88,6 +88,9 @@ pub(crate) enum OpenError {
     /// The engine does not answer, or says no.
     #[error("Cassandra: {0}")]
     Engine(String),
+    /// It refuses what stands for something that another process may be making at this moment.
+    #[error("Cassandra: {0}")]
+    TooEarly(String),
     /// Written by a later release.
     #[error("the keyspace {keyspace} has schema version {found}, this release knows {known}")]
     TooNew {
