@@ -2,17 +2,14 @@
 //!
 //! The stores run on the file layer that forgets what was not synced, so that a kill is as good as a power cut.
 
-use std::{
-    sync::atomic::Ordering,
-    time::{Duration, Instant},
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use viberchat_tests::{
     cluster::{Server, Settings},
     history::{self, Check, Counters, Recorder, Report},
-    workload::{Crowd, Plan, judge, size_from_environment},
+    workload::{Crowd, Plan, judge, size_from_environment, wait_for_an_ack},
 };
 
 /// A server that was armed dies soon under load.
@@ -79,7 +76,7 @@ async fn kill_at_random(settings: &Settings, plan: &Plan, kills: u32, keeps: boo
                 server.kill(&recorder).await?;
                 server.restart().await?;
                 if keeps {
-                    wait_for_an_ack(&recorder).await?;
+                    wait_for_an_ack(&recorder, RECOVERY_LIMIT).await?;
                 }
             }
             anyhow::Ok(())
@@ -96,15 +93,6 @@ async fn kill_at_random(settings: &Settings, plan: &Plan, kills: u32, keeps: boo
     // Without syncs not even a stop leaves anything in the files.
     crowd.settle().await?;
     Ok(history::check(&recorder.history()))
-}
-
-async fn wait_for_an_ack(recorder: &Recorder) -> Result<()> {
-    let (start, before) = (Instant::now(), recorder.acks());
-    while recorder.acks() == before {
-        ensure!(start.elapsed() < RECOVERY_LIMIT, "no write succeeds after a restart");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +124,7 @@ async fn a_server_that_stood_still_goes_on() -> Result<()> {
                 server.pause()?;
                 tokio::time::sleep(Duration::from_millis(700)).await;
                 server.resume()?;
-                wait_for_an_ack(&recorder).await?;
+                wait_for_an_ack(&recorder, RECOVERY_LIMIT).await?;
             }
             anyhow::Ok(())
         };
@@ -162,7 +150,7 @@ async fn a_stop_is_said_and_every_session_resumes_with_all_it_missed() -> Result
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 server.stop(&recorder).await?;
                 server.restart().await?;
-                wait_for_an_ack(&recorder).await?;
+                wait_for_an_ack(&recorder, RECOVERY_LIMIT).await?;
             }
             anyhow::Ok(())
         };

@@ -1,6 +1,7 @@
 //! Each known defect is woken in the binary, the workload that should notice it runs, and the checker must turn red.
 //!
-//! `make mutants` runs these, by `VIBERCHAT_TEST_MUTANTS=1`; `make test` runs the same workloads without a mutant, in `checker.rs` and `faults.rs`.
+//! `make mutants` runs these on files and on engines, by `VIBERCHAT_TEST_MUTANTS=1`; `make test` runs the same workloads without a mutant,
+//! in `checker.rs` and `faults.rs`.
 
 use std::{
     collections::BTreeSet,
@@ -51,24 +52,56 @@ const EXPECTED: &[(&str, Load, &[Check])] = &[
     ("invisible_shown", Load::Sessions, &[Check::C11]),
 ];
 
-/// A defect of a race may sleep through one run.
-const RUNS_MAX: u32 = 12;
+/// Where all is stored.
+#[derive(Clone, Copy)]
+enum Backend {
+    /// SQLite.
+    Files,
+    /// PostgreSQL and Cassandra, with NATS.
+    Engines,
+}
 
-async fn run(load: Load, settings: &Settings) -> Result<Report> {
+impl Backend {
+    /// A defect of a race may sleep through one run. Runs on engines are longer.
+    fn runs_max(self) -> u32 {
+        match self {
+            Self::Files => 12,
+            Self::Engines => 6,
+        }
+    }
+
+    fn plan(self) -> Plan {
+        match self {
+            Self::Files => Plan::default(),
+            Self::Engines => Plan { steps: 80, ..Plan::default() },
+        }
+    }
+
+    /// `None`: an engine is missing here, and that was said.
+    fn settings(self) -> Result<Option<Settings>> {
+        let settings = Settings::new(env!("CARGO_BIN_EXE_viberchat-under-test"))?;
+        Ok(match self {
+            Self::Files => Some(settings),
+            Self::Engines => settings.on_engines(),
+        })
+    }
+}
+
+async fn run(load: Load, settings: &Settings, plan: Plan) -> Result<Report> {
     match load {
         Load::Sessions => {
             let mut servers = [Server::start(settings).await?];
-            chat_and_judge(&Plan::default(), &mut servers).await
+            chat_and_judge(&plan, &mut servers).await
         }
         Load::Races => {
             let mut servers = [Server::start(settings).await?, Server::start(settings).await?];
-            chat_and_judge(&Plan { sessions: false, ..Plan::default() }, &mut servers).await
+            chat_and_judge(&Plan { sessions: false, ..plan }, &mut servers).await
         }
         Load::Kills => {
             let settings = settings.clone().unsynced();
             let recorder = Recorder::default();
             let mut server = Server::start(&settings).await?;
-            let plan = Plan { steps: usize::MAX, ..Plan::default() };
+            let plan = Plan { steps: usize::MAX, ..plan };
             let mut crowd = Crowd::gather(&plan, &[&server], &recorder).await?;
             let stop = crowd.stopper();
             let killing = async {
@@ -92,18 +125,19 @@ async fn run(load: Load, settings: &Settings) -> Result<Report> {
 }
 
 /// Wakes the mutant and expects the checker to notice.
-async fn is_noticed(name: &str) -> Result<()> {
+async fn is_noticed(name: &str, backend: Backend) -> Result<()> {
     let (_, load, checks) = EXPECTED.iter().find(|(listed, ..)| *listed == name).expect("every mutant is in the table");
-    for _ in 0..RUNS_MAX {
-        let settings = Settings::new(env!("CARGO_BIN_EXE_viberchat-under-test"))?.mutant(name);
-        let report = run(*load, &settings).await?;
+    let runs_max = backend.runs_max();
+    for _ in 0..runs_max {
+        let Some(settings) = backend.settings()? else { return Ok(()) };
+        let report = run(*load, &settings.mutant(name), backend.plan()).await?;
         if checks.iter().any(|check| report.broken().contains(check)) {
-            println!("mutant {name}: noticed by {:?}", report.broken());
+            println!("mutant {name}: noticed; {report}");
             return Ok(());
         }
         println!("mutant {name}: not yet noticed; {report}");
     }
-    panic!("mutant {name} lives: none of {checks:?} turned red in {RUNS_MAX} runs");
+    panic!("mutant {name} lives: none of {checks:?} turned red in {runs_max} runs");
 }
 
 /// Whether `make mutants` asks; says once that they are skipped otherwise.
@@ -121,12 +155,18 @@ fn wanted() -> bool {
 macro_rules! mutants {
     ($($name:ident)*) => {
         $(
-            #[tokio::test(flavor = "multi_thread")]
-            async fn $name() -> Result<()> {
-                if !wanted() {
-                    return Ok(());
+            mod $name {
+                use super::*;
+
+                #[tokio::test(flavor = "multi_thread")]
+                async fn on_files() -> Result<()> {
+                    if wanted() { is_noticed(stringify!($name), Backend::Files).await } else { Ok(()) }
                 }
-                is_noticed(stringify!($name)).await
+
+                #[tokio::test(flavor = "multi_thread")]
+                async fn on_engines() -> Result<()> {
+                    if wanted() { is_noticed(stringify!($name), Backend::Engines).await } else { Ok(()) }
+                }
             }
         )*
 

@@ -5,11 +5,12 @@
 //! listener that misses a number, or hears nothing more of a publisher, is told which shards to look after in the store.
 //!
 //! Map: [`Bus`] the connection to NATS; [`Publisher`] speaks on a topic and never waits; [`Listener`] hears the others;
-//! `numbers` what a listener knows of publishers, pure; `envelope` the bytes.
+//! `numbers` what a listener knows of publishers, pure; `envelope` the bytes; `arrivals` what comes from the server.
 //!
 //! Invariants: a process works without the bus, with more latency; what is published is dropped rather than waited for,
 //! and its number is spent, so that listeners notice; a publisher does not hear itself.
 
+mod arrivals;
 mod config;
 mod envelope;
 mod listener;

@@ -2,14 +2,21 @@
 //!
 //! A mutant is a defect that is really in the code and asleep; the history checker has to notice each of them. A kill
 //! point is a place where the process may end at once, as by `kill -9`. Without the feature both are constants that the
-//! compiler removes.
+//! compiler removes. `surroundings` has what is wrong around a process; `vfs` the file layer of SQLite.
 
+mod surroundings;
 #[cfg(feature = "testing")]
 #[expect(unsafe_code, reason = "SQLite's file layer is a table of C functions")]
 mod vfs;
 
 #[cfg(feature = "testing")]
 use std::sync::LazyLock;
+
+#[cfg(feature = "testing")]
+pub use self::surroundings::bad_bus;
+pub use self::surroundings::{
+    BAD_BUS_VARIABLE, BUCKET_SHIFT_VARIABLE, CLOCK_AHEAD_VARIABLE, bucket_shift, clock_ahead,
+};
 
 /// Every mutant, and what is broken when it is awake.
 pub const MUTANTS: &[(&str, &str)] = &[
@@ -41,6 +48,7 @@ pub const MUTANTS: &[(&str, &str)] = &[
 /// Every kill point, and where it lies.
 pub const KILL_POINTS: &[(&str, &str)] = &[
     ("message.log_committed", "After the commit of log entries, before the ack."),
+    ("message.log_unprojected", "After an append to Cassandra, before what it does to messages is written."),
     ("conversation.change_committed", "After the commit of a membership change, before it is relayed to the log."),
 ];
 

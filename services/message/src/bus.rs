@@ -2,8 +2,9 @@
 //!
 //! Hints may be lost, repeated or late; whoever listens checks `seq` and reads the log. Each subscriber has one inbox,
 //! bounded: when it is full, an entry becomes the mere knowledge that its conversation has more, and positions of one user
-//! collapse to the latest.
+//! collapse to the latest. A position that comes late is not passed on: see `latest`.
 
+mod latest;
 mod others;
 
 use std::collections::hash_map::RandomState;
@@ -21,6 +22,7 @@ use viberchat_kit::id::{ConversationId, UserId};
 use crate::domain::entry::Entry;
 use crate::domain::position::Position;
 
+use self::latest::Latest;
 pub(crate) use self::others::{Others, hear_others};
 
 /// `Default` is there for arrays of up to 32.
@@ -34,10 +36,17 @@ type Listeners = SmallVec<[Arc<Inbox>; 1]>;
 pub(crate) struct Bus {
     /// The other instances, if there is a bus between them.
     others: Option<Others>,
-    shards: [Mutex<HashMap<ConversationId, Listeners>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
     /// For the mutant `stream_gap_unnoticed`.
     published: AtomicU64,
+}
+
+/// Some of the conversations that are followed.
+#[derive(Default)]
+struct Shard {
+    listeners: HashMap<ConversationId, Listeners>,
+    latest: Latest,
 }
 
 /// What waits for one subscriber.
@@ -130,22 +139,22 @@ impl Bus {
         Self { others, shards: Default::default(), hasher: RandomState::new(), published: AtomicU64::new(0) }
     }
 
-    fn shard(&self, conversation_id: ConversationId) -> &Mutex<HashMap<ConversationId, Listeners>> {
+    fn shard(&self, conversation_id: ConversationId) -> &Mutex<Shard> {
         &self.shards[self.hasher.hash_one(conversation_id) as usize % SHARDS]
     }
 
     /// From now on hints about a conversation come to `inbox`.
     pub(crate) fn follow(&self, conversation_id: ConversationId, inbox: &Arc<Inbox>) {
-        self.shard(conversation_id).lock().entry(conversation_id).or_default().push(inbox.clone());
+        self.shard(conversation_id).lock().listeners.entry(conversation_id).or_default().push(inbox.clone());
     }
 
     /// No more.
     pub(crate) fn unfollow(&self, conversation_id: ConversationId, inbox: &Arc<Inbox>) {
-        let mut shard = self.shard(conversation_id).lock();
-        if let Some(listeners) = shard.get_mut(&conversation_id) {
+        let all = &mut self.shard(conversation_id).lock().listeners;
+        if let Some(listeners) = all.get_mut(&conversation_id) {
             listeners.retain(|listener| !Arc::ptr_eq(listener, inbox));
             if listeners.is_empty() {
-                shard.remove(&conversation_id);
+                all.remove(&conversation_id);
             }
         }
     }
@@ -164,17 +173,22 @@ impl Bus {
 
     /// To the subscribers of this process.
     fn deliver(&self, conversation_id: ConversationId, entries: &[Arc<Entry>], positions: &[Position]) {
-        let shard = self.shard(conversation_id).lock();
-        let Some(listeners) = shard.get(&conversation_id) else { return };
+        let Shard { listeners, latest } = &mut *self.shard(conversation_id).lock();
+        let Some(listeners) = listeners.get(&conversation_id) else { return };
+        let news = positions.iter().filter_map(|position| latest.advance(conversation_id, position));
+        let positions: SmallVec<[Position; 1]> = news.collect();
+        if entries.is_empty() && positions.is_empty() {
+            return;
+        }
         for listener in listeners {
-            listener.put(entries, positions, conversation_id);
+            listener.put(entries, &positions, conversation_id);
         }
     }
 
     /// A conversation has entries at least up to here.
     pub(crate) fn publish_head(&self, conversation_id: ConversationId, seq: u64) {
         let shard = self.shard(conversation_id).lock();
-        let Some(listeners) = shard.get(&conversation_id) else { return };
+        let Some(listeners) = shard.listeners.get(&conversation_id) else { return };
         for listener in listeners {
             listener.contents.lock().note_head(conversation_id, seq);
             listener.ready.notify_one();
@@ -195,12 +209,12 @@ impl Bus {
 
     /// Every conversation that somebody follows.
     pub(crate) fn followed(&self) -> Vec<ConversationId> {
-        self.shards.iter().flat_map(|shard| shard.lock().keys().copied().collect::<Vec<_>>()).collect()
+        self.shards.iter().flat_map(|shard| shard.lock().listeners.keys().copied().collect::<Vec<_>>()).collect()
     }
 
     /// Whether anybody follows anything.
     pub(crate) fn is_followed(&self) -> bool {
-        self.shards.iter().any(|shard| !shard.lock().is_empty())
+        self.shards.iter().any(|shard| !shard.lock().listeners.is_empty())
     }
 
     /// A bus that loses hints, as buses between processes do: only then does the mutant have gaps to overlook.

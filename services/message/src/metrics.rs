@@ -67,6 +67,8 @@ pub(crate) struct LaneMetrics {
     pub(crate) duplicates: Counter,
     /// Reads of ids that memory could not answer.
     pub(crate) id_look_ups: Counter,
+    /// System entries that came with the version of another one.
+    pub(crate) versions_reused: Counter,
     /// Lanes in memory.
     pub(crate) lanes: Gauge,
 }
@@ -95,6 +97,11 @@ impl LaneMetrics {
             id_look_ups: metrics.register(
                 "message_id_look_ups",
                 "Request ids that had to be looked up in the store",
+                Counter::default(),
+            ),
+            versions_reused: metrics.register(
+                "message_versions_reused",
+                "Changes of conversations that were not stored: the log has another one of the version",
                 Counter::default(),
             ),
             lanes: metrics.register("message_lanes", "Conversations whose head is kept in memory", Gauge::default()),

@@ -4,9 +4,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -15,6 +16,9 @@ use viberchat_engines::Server as Engine;
 use viberchat_kit::fault;
 
 use super::{Services, Tokens};
+
+/// Of the logs of all tests in the process: no two have a conversation in common, and each keyspace costs the engine memory.
+static KEYSPACE: LazyLock<String> = LazyLock::new(|| viberchat_engines::namespace("stories"));
 
 /// What a server is started with. Servers with clones of one value share the folder, the keys and the store.
 #[derive(Clone)]
@@ -50,13 +54,25 @@ impl Settings {
             has_files: true,
         };
         // Tests send as fast as they can; that users cannot is the subject of a test of its own.
-        Ok(settings.set("GATEWAY__SENDS_PER_SECOND_MAX", "0"))
+        let settings = settings.set("GATEWAY__SENDS_PER_SECOND_MAX", "0");
+        // Whoever wants to see a test fail wakes a mutant for the whole run.
+        Ok(match std::env::var(fault::MUTANT_VARIABLE) {
+            Ok(name) => settings.mutant(&name),
+            Err(_) => settings,
+        })
     }
 
     /// Sets a key of the configuration, as `SECTION__KEY`.
     #[must_use]
     pub fn set(self, key: &str, value: &str) -> Self {
         self.variable(&format!("VIBERCHAT__{key}"), value)
+    }
+
+    /// What a key of the configuration was set to.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let name = format!("VIBERCHAT__{key}");
+        self.variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
     /// Wakes a mutant.
@@ -90,8 +106,38 @@ impl Settings {
         self.variable(fault::SQLITE_SYNCHRONOUS_VARIABLE, value)
     }
 
+    /// With a clock that is ahead.
+    #[must_use]
+    pub fn clock_ahead(self, by: Duration) -> Self {
+        self.variable(fault::CLOCK_AHEAD_VARIABLE, by.as_secs().to_string())
+    }
+
+    /// With a bus that loses, doubles and reorders hints.
+    #[must_use]
+    pub fn bad_bus(self) -> Self {
+        self.variable(fault::BAD_BUS_VARIABLE, "on")
+    }
+
+    /// With buckets of `1 << shift` entries in logs on Cassandra, in a keyspace of its own. After [`Self::on_engines`].
+    #[must_use]
+    pub fn bucket_shift(self, shift: u32) -> Self {
+        self.set("MESSAGE__CASSANDRA__NAMESPACE", &viberchat_engines::namespace("buckets"))
+            .variable(fault::BUCKET_SHIFT_VARIABLE, shift.to_string())
+    }
+
+    /// Shows others this service token, and not one of its own.
+    ///
+    /// # Errors
+    /// If its file cannot be written.
+    pub fn service_token(self, token: &str) -> Result<Self> {
+        let path = self.folder().join("service.token");
+        fs::write(&path, token).with_context(|| path.display().to_string())?;
+        Ok(self.set("SERVICES__TOKEN_FILE", &path.to_string_lossy()))
+    }
+
     /// On real engines instead of files, in a namespace of its own: conversation and last seen on PostgreSQL, the log on
-    /// Cassandra, hints on NATS. `None`: one of them is missing here, and that was said.
+    /// Cassandra, hints on NATS. Logs share one keyspace with those of the other tests of the process. `None`: one of them is
+    /// missing here, and that was said.
     #[must_use]
     pub fn on_engines(mut self) -> Option<Self> {
         let (postgres, cassandra) = (Engine::Postgres.address()?, Engine::Cassandra.address()?);
@@ -108,7 +154,7 @@ impl Settings {
         let of_cassandra = self
             .set("MESSAGE__STORE", "cassandra")
             .set("MESSAGE__CASSANDRA__CONTACT_POINTS", &format!("[{cassandra:?}]"))
-            .set("MESSAGE__CASSANDRA__NAMESPACE", &namespace)
+            .set("MESSAGE__CASSANDRA__NAMESPACE", &KEYSPACE)
             .set("MESSAGE__CASSANDRA__REPLICATION_FACTOR", "1")
             .set("MESSAGE__CASSANDRA__CONNECT_TIMEOUT_MS", "20000");
         Some(of_cassandra.set("BUS__URL", &nats).set("BUS__NAMESPACE", &namespace))

@@ -13,8 +13,8 @@ use viberchat_kit::{
     keys::Keys,
 };
 
-/// How long good tokens are good.
-const TTL: Duration = Duration::from_secs(3_600);
+/// How long good tokens are good: for longer than the clocks of a story are apart.
+const TTL: Duration = Duration::from_secs(86_400);
 
 /// The keys of a deployment and of its host application.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ impl Tokens {
     /// A token of the host application for a user.
     #[must_use]
     pub fn user(&self, user: &str) -> String {
-        let ttl_seconds = i64::try_from(TTL.as_secs()).expect("an hour");
+        let ttl_seconds = i64::try_from(TTL.as_secs()).expect("a day");
         self.user_with(&UserClaims { user: user.into(), ttl_seconds, token_type: Some("access") })
     }
 

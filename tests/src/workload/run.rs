@@ -1,12 +1,16 @@
 //! A workload from the first call to the verdict.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{Crowd, Plan};
 use crate::{
-    cluster::Server,
+    cluster::{Server, Split},
     history::{self, Recorder, Report, scan_store},
 };
 
@@ -23,6 +27,41 @@ pub async fn chat_and_judge(plan: &Plan, servers: &mut [Server]) -> Result<Repor
     let mut crowd = Crowd::gather(plan, &all, &recorder).await.context("the beginning")?;
     crowd.chat().await;
     judge(crowd, servers, &recorder).await
+}
+
+/// Lets users chat on services apart for as long as something is done to these, and judges what they saw.
+///
+/// # Errors
+/// If what is done cannot be, or the servers do not let the users or cannot be stopped.
+pub async fn chat_through(
+    mut split: Split,
+    done: impl AsyncFnOnce(&mut Split, &Recorder) -> Result<()>,
+) -> Result<Report> {
+    let recorder = Recorder::default();
+    let plan = Plan { steps: usize::MAX, ..Plan::default() };
+    let mut crowd = Crowd::gather(&plan, &split.gateways(), &recorder).await.context("the beginning")?;
+    let stop = crowd.stopper();
+    let doing = async {
+        let done = done(&mut split, &recorder).await;
+        stop.store(true, Ordering::Relaxed);
+        done
+    };
+    let ((), done) = tokio::join!(crowd.chat(), doing);
+    done?;
+    judge(crowd, &mut split.into_servers(), &recorder).await
+}
+
+/// Waits until a write was acknowledged that was not before.
+///
+/// # Errors
+/// If none is within the time.
+pub async fn wait_for_an_ack(recorder: &Recorder, limit: Duration) -> Result<()> {
+    let (start, before) = (Instant::now(), recorder.acks());
+    while recorder.acks() == before {
+        ensure!(start.elapsed() < limit, "no write succeeds for {limit:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
 }
 
 /// Waits until all is quiet, reads everything, stops the servers, scans their files and judges.

@@ -22,14 +22,19 @@ macro_rules! in_both_encodings {
 }
 
 mod bad_frames;
+mod crossed;
 mod cut_off;
+mod directs;
 mod drain;
 mod hidden_history;
 mod presence;
 mod races;
 mod restart;
+mod restored;
+mod retried;
 mod split;
 mod store_away;
+mod writers;
 
 use anyhow::Result;
 use viberchat_tests::{

@@ -15,7 +15,7 @@ use viberchat_tests::{
     client::{Attempt, Client, channel, http, socket::Encoding},
     cluster::{Server, Settings, Split},
     history::{Action, Answer, Counters, Door, Outage, Recorder, text_with},
-    workload::{Crowd, Plan, judge, size_from_environment},
+    workload::{Crowd, Plan, judge, size_from_environment, wait_for_an_ack},
 };
 
 /// After a restart writes succeed within this time.
@@ -106,16 +106,7 @@ async fn kill_and_restart(server: &mut Server, recorder: &Recorder) -> Result<()
     // Long enough for the others to notice.
     tokio::time::sleep(Duration::from_millis(200)).await;
     server.restart().await?;
-    wait_for_an_ack(recorder).await
-}
-
-async fn wait_for_an_ack(recorder: &Recorder) -> Result<()> {
-    let (start, before) = (Instant::now(), recorder.acks());
-    while recorder.acks() == before {
-        ensure!(start.elapsed() < RECOVERY_LIMIT, "no write succeeds after a restart");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    Ok(())
+    wait_for_an_ack(recorder, RECOVERY_LIMIT).await
 }
 
 fn attempt(group: &str, number: u64) -> Attempt {

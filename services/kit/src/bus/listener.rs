@@ -1,8 +1,8 @@
 use async_nats::Subscriber;
 use bytes::Bytes;
-use futures::StreamExt as _;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use super::arrivals::Arrivals;
 use super::envelope::{self, Envelope};
 use super::metrics::BusMetrics;
 use super::numbers::{Numbers, ShardSet};
@@ -19,7 +19,7 @@ pub enum Heard {
 
 /// Hears what the other instances say on a topic.
 pub struct Listener {
-    subscriber: Subscriber,
+    arrivals: Arrivals,
     numbers: Numbers,
     /// Was missed before the hint that goes first.
     missed: ShardSet,
@@ -31,7 +31,13 @@ impl Listener {
     pub(super) fn new(subscriber: Subscriber, metrics: BusMetrics) -> Self {
         let mut silence = tokio::time::interval(BEACON_INTERVAL);
         silence.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { subscriber, numbers: Numbers::default(), missed: ShardSet::default(), silence, metrics }
+        Self {
+            arrivals: Arrivals::of(subscriber),
+            numbers: Numbers::default(),
+            missed: ShardSet::default(),
+            silence,
+            metrics,
+        }
     }
 
     /// The next. Cancel safe. Waits for ever once the connection was closed by us.
@@ -43,7 +49,7 @@ impl Listener {
             }
             // Cancel safe: both are.
             tokio::select! {
-                message = self.subscriber.next() => match message {
+                message = self.arrivals.next() => match message {
                     Some(message) => {
                         if let Some(payload) = self.take(&message) {
                             return Heard::Hint(payload);

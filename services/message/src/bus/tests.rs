@@ -70,6 +70,23 @@ async fn a_full_inbox_keeps_the_head_and_the_latest_positions() {
     assert_eq!(heard.positions[&(id(1), user("alice"))].read_seq, 5);
 }
 
+#[test]
+fn a_position_that_comes_late_takes_nothing_back() {
+    let bus = Bus::new(None);
+    let inbox = Arc::new(Inbox::new(2));
+    bus.follow(id(1), &inbox);
+    let told = |moved: Position| {
+        bus.publish_positions(id(1), &[moved]);
+        inbox.take_now().positions.remove(&(id(1), user("alice")))
+    };
+    assert_eq!(told(position("alice", 5)), Some(position("alice", 5)));
+    assert_eq!(told(position("alice", 4)), None, "overtaken on its way");
+    assert_eq!(told(position("alice", 5)), None, "twice");
+    let delivered = Position { delivered_seq: 7, ..position("alice", 3) };
+    let both = Position { delivered_seq: 7, ..position("alice", 5) };
+    assert_eq!(told(delivered), Some(both), "each number moves by itself");
+}
+
 #[tokio::test]
 async fn whoever_waits_is_woken() {
     let bus = Bus::new(None);

@@ -13,7 +13,7 @@ use super::driver::{Attempt, Driver};
 use crate::authorize::{Answer, Need};
 use crate::convert;
 use crate::domain::dedup::WriteId;
-use crate::domain::entry::Body;
+use crate::domain::entry::{Body, SystemBody};
 use crate::domain::head::{Head, LogState};
 use crate::domain::membership::Standing;
 use crate::domain::rules::{Draft, Intent, Proposal};
@@ -156,13 +156,28 @@ async fn look_up_versions(driver: &mut Driver, attempts: &[Attempt], prepared: &
     let Some(state) = &driver.state else { return Ok(()) };
     let current = state.head.conversation_version;
     for attempt in attempts {
-        let Intent::System { version, .. } = attempt.request.proposal.intent else { continue };
-        if version > current || prepared.versions.contains_key(&version) {
+        let Intent::System { version, body } = &attempt.request.proposal.intent else { continue };
+        if *version > current || prepared.versions.contains_key(version) {
             continue;
         }
-        if let Some(seq) = driver.tools.store.find_version(driver.lane.conversation_id, version).await? {
-            prepared.versions.insert(version, seq);
+        if let Some(seq) = driver.tools.store.find_version(driver.lane.conversation_id, *version).await? {
+            prepared.versions.insert(*version, seq);
+            say_if_another(driver, *version, body, seq).await?;
         }
+    }
+    Ok(())
+}
+
+/// A version is a duplicate for ever, whatever comes with it. Another change than the first one is told to nobody else: it
+/// comes from a conversation store that is older than the log, and who runs it has to know.
+async fn say_if_another(driver: &Driver, version: u64, body: &SystemBody, seq: u64) -> Result<()> {
+    let conversation_id = driver.lane.conversation_id;
+    let limit = ReadLimit { items: 1, bytes: usize::MAX };
+    let slice = driver.tools.store.read_log(conversation_id, seq - 1, limit).await?;
+    let Some(first) = slice.records.first() else { return Ok(()) };
+    if convert::decode_body(&first.body)? != Body::System(body.clone()) {
+        driver.tools.metrics.versions_reused.inc();
+        tracing::error!(%conversation_id, version, seq, "a change is not in the log, which has another one of its version: was the conversation store restored?");
     }
     Ok(())
 }

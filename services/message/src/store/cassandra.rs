@@ -54,6 +54,7 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use tokio::time::Instant;
 use viberchat_kit::clock::SharedClock;
+use viberchat_kit::fault;
 use viberchat_kit::id::{ConversationId, UserId};
 
 use self::bucket::Buckets;
@@ -87,6 +88,9 @@ pub(crate) enum OpenError {
     /// The engine does not answer, or says no.
     #[error("Cassandra: {0}")]
     Engine(String),
+    /// It refuses what stands for something that another process may be making at this moment.
+    #[error("Cassandra: {0}")]
+    TooEarly(String),
     /// Written by a later release.
     #[error("the keyspace {keyspace} has schema version {found}, this release knows {known}")]
     TooNew {
@@ -130,7 +134,7 @@ pub(crate) async fn migrate(config: &CassandraConfig, dry_run: bool) -> std::res
 impl CassandraStore {
     /// Connects to the keyspace, whose schema is brought up to date.
     pub(crate) async fn open(config: &CassandraConfig, clock: SharedClock) -> std::result::Result<Self, OpenError> {
-        Self::open_with(config, clock, bucket::SHIFT).await
+        Self::open_with(config, clock, fault::bucket_shift().unwrap_or(bucket::SHIFT)).await
     }
 
     async fn open_with(

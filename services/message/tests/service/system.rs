@@ -20,10 +20,14 @@ async fn only_the_next_version_is_appended() {
     sent(&mut client, "alice", id, "m1", "between").await;
     let third = system(&mut client, id, 3, "alice", removed("bob")).await.unwrap();
     assert_eq!(third.seq, 4);
+    let again = system(&mut client, id, 2, "alice", added("carol")).await.unwrap();
+    assert_eq!((again.seq, again.duplicate), (2, true));
+    assert_eq!(node.metric("message_versions_reused_total"), 0.0, "the same change");
     for (version, seq) in [(2, 2), (3, 4), (1, 1)] {
         let again = system(&mut client, id, version, "alice", added("someone else")).await.unwrap();
         assert_eq!((again.seq, again.duplicate), (seq, true), "version {version}");
     }
+    assert_eq!(node.metric("message_versions_reused_total"), 3.0, "who runs a restored store has to know");
     let versions: Vec<_> = log(&mut client, "alice", id).await.iter().map(|e| e.conversation_version).collect();
     assert_eq!(versions, [1, 2, 2, 3]);
 }

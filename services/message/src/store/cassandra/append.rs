@@ -57,6 +57,7 @@ impl CassandraStore {
             }
             written = end;
         }
+        fault::kill_point("message.log_unprojected");
         self.note_due(&known);
         self.project_append(&known, &append, &effects).await?;
         Ok(Appended::Stored)

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
+use viberchat_kit::fault;
 use viberchat_kit::id::{ConversationId, UserId};
 
 use super::CassandraStore;
@@ -81,19 +82,29 @@ impl CassandraStore {
             None if head.conversation_version > 0 => return Ok(PositionSet::NoMember),
             None => Position::read(user.clone(), 0, 0),
         };
-        if mark.is_behind(&before) {
+        let backwards = match mark {
+            Mark::Read(_) => fault::mutant("position_backwards"),
+            Mark::Delivered(_) => fault::mutant("delivered_backwards"),
+        };
+        if mark.is_behind(&before) && !backwards {
             return Ok(PositionSet::Set { position: before, moved: false, head });
         }
         let mut position = before;
         match mark {
             Mark::Read(seq) => {
                 let read_message_no = self.entry(conversation_id, seq).await?.map_or(0, |row| row.head().message_no);
-                position.advance(&Position::read(user, seq, read_message_no));
+                let read = Position::read(user, seq, read_message_no);
+                if backwards {
+                    position = Position { delivered_seq: position.delivered_seq.max(seq), ..read };
+                } else {
+                    position.advance(&read);
+                }
                 self.raise(&known, &position).await?;
             }
             Mark::Delivered(seq) => {
                 position.delivered_seq = seq;
-                let parameters = (known.time(seq), signed(seq), self.key(conversation_id), user.as_str());
+                let time = self.position_time(&known, seq);
+                let parameters = (time, signed(seq), self.key(conversation_id), user.as_str());
                 self.write(&self.statements.set_delivered, parameters).await?;
             }
         }

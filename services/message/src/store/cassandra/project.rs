@@ -90,14 +90,29 @@ impl CassandraStore {
     pub(super) async fn raise(&self, known: &Known, position: &Position) -> Result<()> {
         let Position { user, read_seq, read_message_no, delivered_seq } = position;
         let conversation = self.key(known.conversation_id);
-        let read = (known.time(*read_seq), signed(*read_seq), signed(*read_message_no), conversation, user.as_str());
+        let read = (
+            self.position_time(known, *read_seq),
+            signed(*read_seq),
+            signed(*read_message_no),
+            conversation,
+            user.as_str(),
+        );
         self.write(&self.statements.set_read, read).await?;
         // What is read is delivered.
         if delivered_seq > read_seq {
-            let delivered = (known.time(*delivered_seq), signed(*delivered_seq), conversation, user.as_str());
+            let time = self.position_time(known, *delivered_seq);
+            let delivered = (time, signed(*delivered_seq), conversation, user.as_str());
             self.write(&self.statements.set_delivered, delivered).await?;
         }
         Ok(())
+    }
+
+    /// The time of a position. Mutants `position_backwards`, `delivered_backwards`: by the clock, so that the last one wins.
+    pub(super) fn position_time(&self, known: &Known, seq: u64) -> i64 {
+        if fault::mutant("position_backwards") || fault::mutant("delivered_backwards") {
+            return self.clock.now().millis().saturating_mul(1_000);
+        }
+        known.time(seq)
     }
 
     /// Writes the positions that wait, and then how far everything is written.

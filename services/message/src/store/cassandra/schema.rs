@@ -1,6 +1,9 @@
 //! The keyspace and its tables. Every statement may be run again, and by several at once.
 
+use std::time::Duration;
+
 use scylla::client::session::Session;
+use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::statement::unprepared::Statement;
 use scylla::statement::{Consistency, SerialConsistency};
 
@@ -14,12 +17,28 @@ const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/cassandra/0001_l
 const CASSANDRA_COMPACTION: &str = "{'class': 'UnifiedCompactionStrategy'}";
 const SCYLLA_COMPACTION: &str = "{'class': 'IncrementalCompactionStrategy'}";
 
+/// How often it is begun anew where others make the same schema.
+const TRIES_MAX: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// Brings the schema up to date and returns the statements that it ran, or would run.
 pub(super) async fn migrate(
     session: &Session,
     config: &CassandraConfig,
     dry_run: bool,
 ) -> Result<Vec<String>, OpenError> {
+    for _ in 1..TRIES_MAX {
+        match try_to_migrate(session, config, dry_run).await {
+            // A table that another one makes at this moment is listed, or found there, before it can be asked.
+            Err(OpenError::TooEarly(error)) => tracing::debug!(error, "the schema is being made by another one"),
+            migrated => return migrated,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    try_to_migrate(session, config, dry_run).await
+}
+
+async fn try_to_migrate(session: &Session, config: &CassandraConfig, dry_run: bool) -> Result<Vec<String>, OpenError> {
     let keyspace = config.keyspace();
     let is_scylla = is_scylla(session).await?;
     let applied = applied(session, &keyspace).await?;
@@ -50,9 +69,18 @@ async fn run(session: &Session, text: &str) -> Result<(), OpenError> {
     let mut statement = Statement::new(text);
     statement.set_is_idempotent(true);
     // Changes of a schema take their time.
-    statement.set_request_timeout(Some(std::time::Duration::from_secs(60)));
-    let failed = |error: scylla::errors::ExecutionError| OpenError::Engine(format!("{error}: {text}"));
-    session.query_unpaged(statement, ()).await.map(drop).map_err(failed)
+    statement.set_request_timeout(Some(Duration::from_secs(60)));
+    session.query_unpaged(statement, ()).await.map(drop).map_err(|error| failed(&error, text))
+}
+
+fn failed(error: &ExecutionError, statement: &str) -> OpenError {
+    let text = format!("{error}: {statement}");
+    match error {
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Invalid, _)) => {
+            OpenError::TooEarly(text)
+        }
+        _ => OpenError::Engine(text),
+    }
 }
 
 /// How many migrations the keyspace has.
@@ -68,7 +96,8 @@ async fn applied(session: &Session, keyspace: &str) -> Result<usize, OpenError> 
     }
     let mut version = Statement::new(format!("SELECT version FROM {keyspace}.schema_version WHERE name = 'message'"));
     version.set_serial_consistency(Some(SerialConsistency::LocalSerial));
-    let found = session.query_unpaged(version, ()).await.map_err(|error| engine(error.to_string()))?;
+    let found =
+        session.query_unpaged(version, ()).await.map_err(|error| failed(&error, "the version of the schema"))?;
     let rows = found.into_rows_result().map_err(|error| engine(error.to_string()))?;
     let version = rows.maybe_first_row::<(i32,)>().map_err(|error| engine(error.to_string()))?;
     Ok(version.map_or(0, |(version,)| usize::try_from(version).unwrap_or(0)))

@@ -289,3 +289,19 @@ async fn a_schema_may_be_made_twice_and_by_two_at_once() {
     assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
     assert!(migrate(&config, false).await.unwrap().is_empty(), "nothing is left to do");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_that_start_at_any_time_make_one_schema() {
+    let Some(config) = new_keyspace().await else { return };
+    // Each begins at another moment of what the first one does.
+    let starts = (0..12_u64).map(|number| {
+        let config = &config;
+        async move {
+            tokio::time::sleep(Duration::from_millis(number * 40)).await;
+            migrate(config, false).await
+        }
+    });
+    for migrated in join_all(starts).await {
+        assert!(migrated.is_ok(), "{migrated:?}");
+    }
+}
