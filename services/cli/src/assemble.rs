@@ -214,6 +214,7 @@ impl Parts<'_> {
             lifecycle: self.shared.core.clone(),
             metrics: self.shared.metrics.clone(),
             message,
+            bus: self.bus.clone(),
         };
         Ok(viberchat_conversation::build(config, deps).await?)
     }

@@ -75,7 +75,7 @@ impl Service {
 
     /// Whether its instances tell each other what they do, on the bus.
     pub(crate) const fn is_told_of_others(self) -> bool {
-        matches!(self, Self::Message | Self::Presence)
+        matches!(self, Self::Conversation | Self::Message | Self::Presence)
     }
 
     /// What it may do at the others.

@@ -6,7 +6,7 @@
 //!   SQLite and PostgreSQL.
 //! - `rpc` the gRPC methods, one a file; `convert` protobuf ⇄ domain; `error` refusals → status, once.
 //! - `relay` brings system entries from the outbox into the message service's `log`; `watch` tells streams what changed;
-//!   `activity` writes newest messages in batches; `upkeep` throws away what has expired.
+//!   `others` tells other instances that there is something; `activity` writes newest messages in batches; `upkeep` throws away what has expired.
 //!
 //! Invariants:
 //! - A change, its version, its request row, its outbox row and what watchers have to hear commit together.
@@ -29,6 +29,7 @@ mod domain;
 mod error;
 mod log;
 mod metrics;
+mod others;
 mod relay;
 mod rpc;
 mod service;

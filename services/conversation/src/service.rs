@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::service::Routes;
+use viberchat_kit::bus::{Bus, BusError};
 use viberchat_kit::clock::{Clock, SharedClock};
 use viberchat_kit::config::ConfigError;
 use viberchat_kit::doctor::Finding;
@@ -19,6 +20,7 @@ use crate::activity::ActivityWriter;
 use crate::config::Config;
 use crate::log::{EntryLog, MessageLog};
 use crate::metrics::{ServiceMetrics, StoreMetrics};
+use crate::others::{self, Others};
 use crate::relay::{self, Relay};
 use crate::rpc::{Api, State};
 use crate::store::backend::{self, Opened};
@@ -41,6 +43,8 @@ pub struct Deps {
     pub metrics: Metrics,
     /// To the message service, with the scope `relay`. May be unavailable for a while.
     pub message: Channel,
+    /// The bus between the instances of this service. `None`: others are found in the store only.
+    pub bus: Option<Bus>,
 }
 
 /// Why the service could not be built.
@@ -58,6 +62,18 @@ pub enum BuildError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The bus cannot be used.
+    #[error("the bus cannot be used")]
+    Bus(#[from] BusError),
+}
+
+/// Why [`assemble`] has failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AssembleError {
+    #[error("the store does not answer")]
+    Store(#[from] StoreError),
+    #[error("the bus cannot be used")]
+    Bus(#[from] BusError),
 }
 
 /// The running service. Its tasks end with the lifecycle.
@@ -83,7 +99,10 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
         Opened::Sqlite(store) => serve(config, store.clone(), deps).await,
         Opened::Postgres(store) => serve(config, store.clone(), deps).await,
     };
-    let routes = served.map_err(|error| failed(error.into()))?;
+    let routes = served.map_err(|error| match error {
+        AssembleError::Store(error) => failed(error.into()),
+        AssembleError::Bus(error) => BuildError::Bus(error),
+    })?;
     Ok(Service { routes, store: opened })
 }
 
@@ -105,7 +124,7 @@ pub async fn migrate_schema(config: &Config, dry_run: bool) -> Result<SchemaRepo
 }
 
 /// Starts the tasks on a store; what serves the calls.
-async fn serve<S: ConversationStore + Clone>(config: Config, store: S, deps: Deps) -> Result<Routes, StoreError> {
+async fn serve<S: ConversationStore + Clone>(config: Config, store: S, deps: Deps) -> Result<Routes, AssembleError> {
     let log = MessageLog::new(deps.message, Duration::from_millis(config.relay_timeout_ms));
     let parts = Parts {
         clock: deps.clock,
@@ -114,6 +133,7 @@ async fn serve<S: ConversationStore + Clone>(config: Config, store: S, deps: Dep
         lifecycle: deps.lifecycle,
         metrics: ServiceMetrics::register(&deps.metrics),
         log: Arc::new(log),
+        bus: deps.bus,
     };
     let measured = Instrumented::new(store, Measure(StoreMetrics::register(&deps.metrics)));
     let api = Api::new(Arc::new(assemble(config, measured, parts).await?));
@@ -128,6 +148,7 @@ pub(crate) struct Parts {
     pub(crate) lifecycle: Handle,
     pub(crate) metrics: ServiceMetrics,
     pub(crate) log: Arc<dyn EntryLog>,
+    pub(crate) bus: Option<Bus>,
 }
 
 /// Puts the parts together on any store and starts the tasks.
@@ -135,9 +156,12 @@ pub(crate) async fn assemble<S: ConversationStore + Clone>(
     config: Config,
     store: S,
     parts: Parts,
-) -> Result<State<S>, StoreError> {
-    let Parts { clock, entropy, keys, lifecycle, metrics, log } = parts;
-    let wake = Wake::default();
+) -> Result<State<S>, AssembleError> {
+    let Parts { clock, entropy, keys, lifecycle, metrics, log, bus } = parts;
+    let wake = Wake::with(bus.as_ref().map(|bus| Others::new(bus, entropy.as_ref())));
+    if let Some(bus) = &bus {
+        others::start(others::listen(bus).await?, wake.clone(), &lifecycle);
+    }
     let hub = Hub::new(&config, metrics.clone());
     // From here on no change is missed; nobody is served before.
     Watcher::new(store.clone(), hub.clone(), wake.clone(), &config).await?.start(&lifecycle);

@@ -1,7 +1,7 @@
 //! Tells streams what changed in the memberships of the users that they follow.
 //!
-//! One task reads the numbered changes of the store, in commit order: as soon as this process has committed one, and at
-//! short intervals for those of other processes. It resolves whom each concerns, and puts it into the queues of the
+//! One task reads the numbered changes of the store, in commit order: as soon as this process has committed one, or another
+//! one says so on the bus, and at short intervals for those of which nothing was heard. It resolves whom each concerns, and puts it into the queues of the
 //! streams that follow these users. It keeps nothing about memberships.
 //!
 //! Nothing is lost between a snapshot and the live changes: a stream follows a user first and reads the number of the
@@ -26,6 +26,7 @@ use viberchat_kit::lifecycle::Handle;
 use crate::config::Config;
 use crate::domain::Membership;
 use crate::metrics::ServiceMetrics;
+use crate::others::Others;
 use crate::store::{
     Audience, ChangeId, ConversationStore, MembershipChangeKind, StoreError, StoredChange, StoredChangeKind,
 };
@@ -35,14 +36,43 @@ const CHANGES_MAX: usize = 512;
 /// After this many failures one after another the streams are told that they may have missed something.
 const FAILURES_MAX: u32 = 8;
 
+/// Between two looks while other instances are heard: for the one that cannot say what it has committed.
+const POLL_MAX: Duration = Duration::from_secs(1);
+
 /// Says that something was committed. Cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct Wake(Arc<Notify>);
+pub(crate) struct Wake {
+    news: Arc<Notify>,
+    /// `None`: there is no bus.
+    others: Option<Arc<Others>>,
+}
 
 impl Wake {
-    /// Never waits; any number of calls before the next look count as one.
+    /// Wakes the other instances, too.
+    pub(crate) fn with(others: Option<Others>) -> Self {
+        Self { others: others.map(Arc::new), ..Self::default() }
+    }
+
+    /// Something was committed here. Never waits; any number of calls before the next look count as one.
     pub(crate) fn wake(&self) {
-        self.0.notify_one();
+        self.wake_here();
+        if let Some(others) = &self.others {
+            others.tell();
+        }
+    }
+
+    /// Something may have been committed elsewhere.
+    pub(crate) fn wake_here(&self) {
+        self.news.notify_one();
+    }
+
+    /// Waits for either. Cancel safe.
+    pub(crate) async fn wait(&self) {
+        self.news.notified().await;
+    }
+
+    fn hears_others(&self) -> bool {
+        self.others.as_ref().is_some_and(|others| others.are_heard())
     }
 }
 
@@ -265,12 +295,16 @@ impl<S: ConversationStore> Watcher<S> {
                 tokio::select! {
                     // The streams end then, too.
                     () = soft.cancelled() => return,
-                    () = self.wake.0.notified() => {}
-                    () = tokio::time::sleep(self.poll) => {}
+                    () = self.wake.wait() => {}
+                    () = tokio::time::sleep(self.interval()) => {}
                 }
                 self.look().await;
             }
         });
+    }
+
+    fn interval(&self) -> Duration {
+        if self.wake.hears_others() { POLL_MAX } else { self.poll }
     }
 
     async fn look(&mut self) {

@@ -72,6 +72,7 @@ fn deps(lifecycle: &Lifecycle) -> Deps {
         lifecycle: lifecycle.handle(),
         metrics: Metrics::new(),
         message: Channel::late().0,
+        bus: None,
     }
 }
 

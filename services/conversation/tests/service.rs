@@ -46,6 +46,7 @@ impl Process {
             lifecycle: lifecycle.handle(),
             metrics: metrics.clone(),
             message: Channel::late().0,
+            bus: None,
         };
         let service = build(config, deps).await.expect("the service starts");
         let auth = AuthLayer::without_tokens(Arc::new(MethodTable::new(&[METHODS])));
@@ -173,6 +174,7 @@ async fn what_cannot_work_is_refused_before_it_starts() {
             lifecycle: Lifecycle::new().handle(),
             metrics: Metrics::new(),
             message: Channel::late().0,
+            bus: None,
         };
         build(config, deps).await.err().expect("it does not start").to_string()
     };
