@@ -37,7 +37,7 @@ const CHANGES_MAX: usize = 512;
 const FAILURES_MAX: u32 = 8;
 
 /// Between two looks while other instances are heard: for the one that cannot say what it has committed.
-const POLL_MAX: Duration = Duration::from_secs(1);
+const POLL_MAX: Duration = Duration::from_millis(500);
 
 /// Says that something was committed. Cheap to clone.
 #[derive(Clone, Default)]
@@ -304,7 +304,7 @@ impl<S: ConversationStore> Watcher<S> {
     }
 
     fn interval(&self) -> Duration {
-        if self.wake.hears_others() { POLL_MAX } else { self.poll }
+        if self.wake.hears_others() { self.poll.max(POLL_MAX) } else { self.poll }
     }
 
     async fn look(&mut self) {

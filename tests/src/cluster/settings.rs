@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use viberchat_engines::Server as Engine;
 use viberchat_kit::fault;
 
-use super::{Services, Tokens};
+use super::{Services, Tokens, turn::Turn};
 
 /// Of the logs of all tests in the process: no two have a conversation in common, and each keyspace costs the engine memory.
 static KEYSPACE: LazyLock<String> = LazyLock::new(|| viberchat_engines::namespace("stories"));
@@ -30,6 +30,8 @@ pub struct Settings {
     /// `None`: all in one process.
     services: Option<Services>,
     has_files: bool,
+    /// On engines: while this is held no other deployment of this process is.
+    _turn: Option<Turn>,
 }
 
 /// A temporary folder that is kept when the test fails.
@@ -52,6 +54,7 @@ impl Settings {
             variables: Vec::new(),
             services: None,
             has_files: true,
+            _turn: None,
         };
         // Tests send as fast as they can; that users cannot is the subject of a test of its own.
         let settings = settings.set("GATEWAY__SENDS_PER_SECOND_MAX", "0");
@@ -106,6 +109,13 @@ impl Settings {
         self.variable(fault::SQLITE_SYNCHRONOUS_VARIABLE, value)
     }
 
+    /// Members that are known wait for the conversation service as all others do. It may be slow on a busy machine, and is not
+    /// away.
+    #[must_use]
+    pub fn without_grace(self) -> Self {
+        self.set("MESSAGE__AUTHORIZATION_GRACE_MS", "1")
+    }
+
     /// With a clock that is ahead.
     #[must_use]
     pub fn clock_ahead(self, by: Duration) -> Self {
@@ -151,6 +161,7 @@ impl Settings {
                 .set(&format!("{service}__POSTGRES__MIGRATE_ON_START"), "true");
         }
         self.has_files = false;
+        self._turn = Some(Turn::take());
         let of_cassandra = self
             .set("MESSAGE__STORE", "cassandra")
             .set("MESSAGE__CASSANDRA__CONTACT_POINTS", &format!("[{cassandra:?}]"))

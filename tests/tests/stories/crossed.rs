@@ -139,7 +139,7 @@ async fn a_clock_that_is_an_hour_ahead_changes_nothing() -> Result<()> {
     // A token that a process signs for itself is good for an hour, and an hour ahead it is over.
     let scopes = [Scope::ActForUsers, Scope::Authorize, Scope::Relay];
     let token = settings.tokens().service("deployment", &scopes);
-    let mut split = Split::start_crossed(&settings.service_token(&token)?).await?;
+    let mut split = Split::start_crossed(&settings.without_grace().service_token(&token)?).await?;
     let ahead = split.message.settings().clone().clock_ahead(CLOCK_AHEAD);
     split.message.stop(&Recorder::default()).await?;
     split.message.set_settings(ahead);
@@ -153,7 +153,7 @@ async fn a_clock_that_is_an_hour_ahead_changes_nothing() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bus_that_loses_doubles_and_reorders_hints_costs_time_and_nothing_else() -> Result<()> {
     let Some(settings) = settings()? else { return Ok(()) };
-    let split = Split::start_crossed(&settings.bad_bus()).await?;
+    let split = Split::start_crossed(&settings.without_grace().bad_bus()).await?;
     let report = chat_through(split, async |_, recorder| go_on(recorder, 4 * ACKS_BETWEEN).await).await?;
     report.assert_green(Counters { duplicates: 5, conditions_lost: 1, filled: 1, ..Counters::default() });
     Ok(())
