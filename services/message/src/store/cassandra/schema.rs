@@ -76,7 +76,8 @@ async fn run(session: &Session, text: &str) -> Result<(), OpenError> {
 fn failed(error: &ExecutionError, statement: &str) -> OpenError {
     let text = format!("{error}: {statement}");
     match error {
-        ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Invalid, _)) => {
+        // A table that is being made is unknown, to the parser or, a moment later, to the tables' own registry.
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Invalid | DbError::ServerError, _)) => {
             OpenError::TooEarly(text)
         }
         _ => OpenError::Engine(text),
