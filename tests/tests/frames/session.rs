@@ -86,10 +86,10 @@ pub(crate) async fn a_newer_token_keeps_the_session(world: &World) -> Result<()>
         let claims = UserClaims { user: user.into(), ttl_seconds, token_type: Some("access") };
         world.server.tokens().user_with(&claims)
     };
-    let answer = ann.ask::<RefreshToken>(wire::RefreshToken { token: token(ann.name(), 7_200) }).await?;
+    let answer = ann.ask::<RefreshToken>(wire::RefreshToken { token: token(ann.name(), 172_800) }).await?;
     let now = ann.client.socket().context("online")?.welcome().server_time.context("a clock")?;
     let left = answer.token_expire_time.context("a time")?.seconds - now.seconds;
-    ensure!((7_100..7_300).contains(&left), "it ends in {left} s");
+    ensure!((172_700..172_900).contains(&left), "it ends in {left} s");
     ensure!(
         reason(ann.ask::<RefreshToken>(wire::RefreshToken { token: "nonsense".into() }).await) != "taken",
         "nonsense"
