@@ -109,7 +109,8 @@ impl<S: ConversationStore> Writing<S> {
                 Ok(known) => known.into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(Error::from(error)); batch.len()],
             };
-            inner.wake.wake();
+            // Not said to others: there are as many of these as messages, and a new direct is found soon enough.
+            inner.wake.wake_here();
             for (waiting, answer) in batch.into_iter().zip(answers) {
                 // The call may have gone away.
                 let _ = waiting.answer.send(answer);

@@ -48,7 +48,7 @@ pub struct Config {
     pub relay_interval_ms: u64,
     /// The same while the log cannot be reached: the interval doubles up to this.
     pub relay_backoff_max_ms: u64,
-    /// How often changes of other processes are looked for while there is no bus that says when.
+    /// How often changes of other processes are looked for, whether the bus says that there are some or not.
     pub watch_poll_ms: u64,
     /// How long changes are kept for processes that look for them, and for streams that resume.
     pub watch_retention_ms: u64,

@@ -12,25 +12,17 @@ const TOPIC: &str = "members";
 const SHARD: u8 = 0;
 
 /// Those who are told.
-pub(crate) struct Others {
-    bus: Bus,
-    publisher: Publisher,
-}
+pub(crate) struct Others(Publisher);
 
 impl Others {
     /// Speaks to them.
     pub(crate) fn new(bus: &Bus, entropy: &dyn Entropy) -> Self {
-        Self { bus: bus.clone(), publisher: bus.publisher(TOPIC, entropy) }
+        Self(bus.publisher(TOPIC, entropy))
     }
 
     /// Something was committed here.
     pub(crate) fn tell(&self) {
-        self.publisher.publish(SHARD, &[]);
-    }
-
-    /// Whether the bus is there.
-    pub(crate) fn are_heard(&self) -> bool {
-        self.bus.is_connected()
+        self.0.publish(SHARD, &[]);
     }
 }
 

@@ -36,9 +36,6 @@ const CHANGES_MAX: usize = 512;
 /// After this many failures one after another the streams are told that they may have missed something.
 const FAILURES_MAX: u32 = 8;
 
-/// Between two looks while other instances are heard: for the one that cannot say what it has committed.
-const POLL_MAX: Duration = Duration::from_millis(500);
-
 /// Says that something was committed. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Wake {
@@ -69,10 +66,6 @@ impl Wake {
     /// Waits for either. Cancel safe.
     pub(crate) async fn wait(&self) {
         self.news.notified().await;
-    }
-
-    fn hears_others(&self) -> bool {
-        self.others.as_ref().is_some_and(|others| others.are_heard())
     }
 }
 
@@ -296,15 +289,11 @@ impl<S: ConversationStore> Watcher<S> {
                     // The streams end then, too.
                     () = soft.cancelled() => return,
                     () = self.wake.wait() => {}
-                    () = tokio::time::sleep(self.interval()) => {}
+                    () = tokio::time::sleep(self.poll) => {}
                 }
                 self.look().await;
             }
         });
-    }
-
-    fn interval(&self) -> Duration {
-        if self.wake.hears_others() { self.poll.max(POLL_MAX) } else { self.poll }
     }
 
     async fn look(&mut self) {
