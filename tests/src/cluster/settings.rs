@@ -30,8 +30,8 @@ pub struct Settings {
     /// `None`: all in one process.
     services: Option<Services>,
     has_files: bool,
-    /// On engines: while this is held no other deployment of this process is.
-    _turn: Option<Turn>,
+    /// While this is held no other deployment of this process has one.
+    turn: Option<Turn>,
 }
 
 /// A temporary folder that is kept when the test fails.
@@ -54,7 +54,7 @@ impl Settings {
             variables: Vec::new(),
             services: None,
             has_files: true,
-            _turn: None,
+            turn: None,
         };
         // Tests send as fast as they can; that users cannot is the subject of a test of its own.
         let settings = settings.set("GATEWAY__SENDS_PER_SECOND_MAX", "0");
@@ -145,6 +145,13 @@ impl Settings {
         Ok(self.set("SERVICES__TOKEN_FILE", &path.to_string_lossy()))
     }
 
+    /// Waits until no other deployment of this process that is so, or is on engines, is there.
+    #[must_use]
+    pub fn in_turn(mut self) -> Self {
+        self.turn.get_or_insert_with(Turn::take);
+        self
+    }
+
     /// On real engines instead of files, in a namespace of its own: conversation and last seen on PostgreSQL, the log on
     /// Cassandra, hints on NATS. Logs share one keyspace with those of the other tests of the process. `None`: one of them is
     /// missing here, and that was said.
@@ -161,7 +168,7 @@ impl Settings {
                 .set(&format!("{service}__POSTGRES__MIGRATE_ON_START"), "true");
         }
         self.has_files = false;
-        self._turn = Some(Turn::take());
+        self = self.in_turn();
         let of_cassandra = self
             .set("MESSAGE__STORE", "cassandra")
             .set("MESSAGE__CASSANDRA__CONTACT_POINTS", &format!("[{cassandra:?}]"))

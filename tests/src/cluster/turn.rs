@@ -1,4 +1,5 @@
-//! Deployments on engines take turns: several at once have too little of a small machine for what is promised in time.
+//! Deployments on engines, and those that keep a core busy, take turns: several at once have too little of a small machine for
+//! what is promised in time.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 

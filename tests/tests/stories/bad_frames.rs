@@ -77,7 +77,7 @@ struct Target<'a> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_frames_get_their_error_nothing_is_stored_and_memory_stays() -> Result<()> {
-    let stage = Stage::open_with(|settings| settings.set("GATEWAY__HELLO_TIMEOUT_MS", "2000")).await?;
+    let stage = Stage::open_with(|settings| settings.in_turn().set("GATEWAY__HELLO_TIMEOUT_MS", "2000")).await?;
     let owner = stage.user("owner")?;
     let group = owner.create_group(Door::Http, &["friend".to_owned()], "group").await?;
     let (http, tokens) = (stage.server.addresses().http.clone(), stage.server.tokens().clone());
