@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::record::{
@@ -161,6 +161,11 @@ impl Recorder {
     /// The store could not be written to.
     pub fn outage(&self, outage: Outage) {
         self.lock().outages.push(outage);
+    }
+
+    /// From now on what is promised in time may be late by so much.
+    pub fn allow(&self, slack: Duration) {
+        self.lock().slack = u64::try_from(slack.as_nanos()).unwrap_or(Nanos::MAX);
     }
 
     /// The conversation service was away.

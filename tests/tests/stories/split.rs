@@ -15,7 +15,7 @@ use viberchat_tests::{
     client::{Attempt, Client, channel, http, socket::Encoding},
     cluster::{Server, Settings, Split},
     history::{Action, Answer, Counters, Door, Outage, Recorder, text_with},
-    workload::{Crowd, Plan, judge, size_from_environment, wait_for_an_ack},
+    workload::{Crowd, Plan, SLACK, judge, size_from_environment, wait_for_an_ack},
 };
 
 /// After a restart writes succeed within this time.
@@ -50,8 +50,16 @@ async fn quiet_chat(settings: &Settings) -> Result<()> {
     chat_on(Split::start(settings).await?).await
 }
 
-async fn chat_on(split: Split) -> Result<()> {
+fn recorder_of(split: &Split) -> Recorder {
     let recorder = Recorder::default();
+    if !split.gateway.settings().has_files() {
+        recorder.allow(SLACK);
+    }
+    recorder
+}
+
+async fn chat_on(split: Split) -> Result<()> {
+    let recorder = recorder_of(&split);
     let plan = Plan { steps: size_from_environment("VIBERCHAT_TEST_STEPS", 100), ..Plan::default() };
     let mut crowd = Crowd::gather(&plan, &split.gateways(), &recorder).await?;
     crowd.chat().await;
@@ -73,7 +81,7 @@ async fn each_service_on_engines_is_killed_under_load_and_nothing_is_lost_or_dou
 
 async fn kill_each(settings: &Settings) -> Result<()> {
     let mut split = Split::start(settings).await?;
-    let recorder = Recorder::default();
+    let recorder = recorder_of(&split);
     let plan = Plan { steps: usize::MAX, ..Plan::default() };
     let mut crowd = Crowd::gather(&plan, &[&split.gateway], &recorder).await?;
     let stop = crowd.stopper();

@@ -98,7 +98,13 @@ fn outs_of(history: &History) -> Outs<'_> {
                 && call.ended.is_none_or(|ended| ended > removal.begun)
         });
         let to = adds.map(|call| call.begun).min().unwrap_or(Nanos::MAX);
-        let out = Out { from: history.known_by(acked), to, begun: removal.begun };
+        // What an earlier try has done is told then.
+        let tries = history.calls.iter().filter(|call| {
+            (&call.conversation, &call.request_id) == (&removal.conversation, &removal.request_id)
+                && call.user == removal.user
+        });
+        let begun = tries.map(|call| call.begun).min().unwrap_or(removal.begun);
+        let out = Out { from: history.known_by(acked), to, begun };
         outs.entry((&removal.conversation, member)).or_default().push(out);
     }
     outs

@@ -39,7 +39,7 @@ struct Change {
 /// The periods between all that changed for a user.
 pub(super) fn periods_of(user: &str, history: &History, end: Nanos) -> Vec<Period> {
     let mut changes: Vec<Change> = Vec::new();
-    let mut add = |begun, ended, bound| changes.push(Change { begun, ended, bound });
+    let mut add = |begun, ended, bound| changes.push(Change { begun, ended, bound: bound + history.slack });
     for session in history.sessions.iter().filter(|session| session.user == user && session.follows_all) {
         // A hello that was never answered may have opened a session all the same.
         let closed = session.closed.map_or(end, |closed| closed.at);
