@@ -11,5 +11,5 @@ mod run;
 pub use self::{
     crowd::{Crowd, Place},
     plan::{Plan, size_from_environment},
-    run::{SLACK, chat_and_judge, chat_through, judge, wait_for_an_ack},
+    run::{chat_and_judge, chat_through, judge, wait_for_an_ack},
 };

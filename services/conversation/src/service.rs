@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::service::Routes;
-use viberchat_kit::bus::{Bus, BusError};
+use viberchat_kit::bus::{Bus, BusError, Listener};
 use viberchat_kit::clock::{Clock, SharedClock};
 use viberchat_kit::config::ConfigError;
 use viberchat_kit::doctor::Finding;
@@ -67,15 +67,6 @@ pub enum BuildError {
     Bus(#[from] BusError),
 }
 
-/// Why [`assemble`] has failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AssembleError {
-    #[error("the store does not answer")]
-    Store(#[from] StoreError),
-    #[error("the bus cannot be used")]
-    Bus(#[from] BusError),
-}
-
 /// The running service. Its tasks end with the lifecycle.
 pub struct Service {
     routes: Routes,
@@ -95,14 +86,15 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
         Ok(opened) => opened,
         Err(error) => return Err(failed(error)),
     };
-    let served = match &opened {
-        Opened::Sqlite(store) => serve(config, store.clone(), deps).await,
-        Opened::Postgres(store) => serve(config, store.clone(), deps).await,
+    let others = match &deps.bus {
+        Some(bus) => Some((Others::new(bus, deps.entropy.as_ref()), others::listen(bus).await?)),
+        None => None,
     };
-    let routes = served.map_err(|error| match error {
-        AssembleError::Store(error) => failed(error.into()),
-        AssembleError::Bus(error) => BuildError::Bus(error),
-    })?;
+    let served = match &opened {
+        Opened::Sqlite(store) => serve(config, store.clone(), deps, others).await,
+        Opened::Postgres(store) => serve(config, store.clone(), deps, others).await,
+    };
+    let routes = served.map_err(|error| failed(error.into()))?;
     Ok(Service { routes, store: opened })
 }
 
@@ -124,7 +116,12 @@ pub async fn migrate_schema(config: &Config, dry_run: bool) -> Result<SchemaRepo
 }
 
 /// Starts the tasks on a store; what serves the calls.
-async fn serve<S: ConversationStore + Clone>(config: Config, store: S, deps: Deps) -> Result<Routes, AssembleError> {
+async fn serve<S: ConversationStore + Clone>(
+    config: Config,
+    store: S,
+    deps: Deps,
+    others: Option<(Others, Listener)>,
+) -> Result<Routes, StoreError> {
     let log = MessageLog::new(deps.message, Duration::from_millis(config.relay_timeout_ms));
     let parts = Parts {
         clock: deps.clock,
@@ -133,7 +130,7 @@ async fn serve<S: ConversationStore + Clone>(config: Config, store: S, deps: Dep
         lifecycle: deps.lifecycle,
         metrics: ServiceMetrics::register(&deps.metrics),
         log: Arc::new(log),
-        bus: deps.bus,
+        others,
     };
     let measured = Instrumented::new(store, Measure(StoreMetrics::register(&deps.metrics)));
     let api = Api::new(Arc::new(assemble(config, measured, parts).await?));
@@ -148,7 +145,8 @@ pub(crate) struct Parts {
     pub(crate) lifecycle: Handle,
     pub(crate) metrics: ServiceMetrics,
     pub(crate) log: Arc<dyn EntryLog>,
-    pub(crate) bus: Option<Bus>,
+    /// Those who are told, and what they say.
+    pub(crate) others: Option<(Others, Listener)>,
 }
 
 /// Puts the parts together on any store and starts the tasks.
@@ -156,11 +154,12 @@ pub(crate) async fn assemble<S: ConversationStore + Clone>(
     config: Config,
     store: S,
     parts: Parts,
-) -> Result<State<S>, AssembleError> {
-    let Parts { clock, entropy, keys, lifecycle, metrics, log, bus } = parts;
-    let wake = Wake::with(bus.as_ref().map(|bus| Others::new(bus, entropy.as_ref())));
-    if let Some(bus) = &bus {
-        others::start(others::listen(bus).await?, wake.clone(), &lifecycle);
+) -> Result<State<S>, StoreError> {
+    let Parts { clock, entropy, keys, lifecycle, metrics, log, others } = parts;
+    let (told, heard) = others.unzip();
+    let wake = Wake::with(told);
+    if let Some(heard) = heard {
+        others::start(heard, wake.clone(), &lifecycle);
     }
     let hub = Hub::new(&config, metrics.clone());
     // From here on no change is missed; nobody is served before.

@@ -105,7 +105,7 @@ impl TestService {
             lifecycle: lifecycle.handle(),
             metrics: ServiceMetrics::register(&Metrics::new()),
             log: log.clone(),
-            bus: None,
+            others: None,
         };
         let state = Arc::new(assemble(config, store, parts).await.expect("the store answers"));
         Self { api: Api::new(state.clone()), state, faults, log, clock, lifecycle, directory }

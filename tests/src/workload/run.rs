@@ -14,10 +14,6 @@ use crate::{
     history::{self, Recorder, Report, scan_store},
 };
 
-/// By how much what is promised in time may be late where each service has processes of its own, on engines: so many of them share
-/// a small machine that time says little.
-pub const SLACK: Duration = Duration::from_secs(9);
-
 /// A folder in which the history is kept, of green runs too.
 const KEEP_VARIABLE: &str = "VIBERCHAT_TEST_KEEP_HISTORY";
 
@@ -33,16 +29,18 @@ pub async fn chat_and_judge(plan: &Plan, servers: &mut [Server]) -> Result<Repor
     judge(crowd, servers, &recorder).await
 }
 
-/// Lets users chat on services apart for as long as something is done to these, and judges what they saw.
+/// Lets users chat on services apart for as long as something is done to these, and judges what they saw. What is promised in time
+/// may be late by `slack`.
 ///
 /// # Errors
 /// If what is done cannot be, or the servers do not let the users or cannot be stopped.
 pub async fn chat_through(
     mut split: Split,
+    slack: Duration,
     done: impl AsyncFnOnce(&mut Split, &Recorder) -> Result<()>,
 ) -> Result<Report> {
     let recorder = Recorder::default();
-    recorder.allow(SLACK);
+    recorder.allow(slack);
     let plan = Plan { steps: usize::MAX, ..Plan::default() };
     let mut crowd = Crowd::gather(&plan, &split.gateways(), &recorder).await.context("the beginning")?;
     let stop = crowd.stopper();

@@ -30,6 +30,9 @@ const ACKS_BETWEEN: usize = 100;
 /// By how much a clock is wrong.
 const CLOCK_AHEAD: Duration = Duration::from_secs(3_600);
 
+/// By how much what is promised in time may be late: so many processes on a small machine spend seconds waiting for a core.
+const SLACK: Duration = Duration::from_secs(9);
+
 /// Gateways that stop send their users away within a second.
 fn settings() -> Result<Option<Settings>> {
     let settings = Settings::new(env!("CARGO_BIN_EXE_viberchat-under-test"))?.set("GATEWAY__DRAIN_MS", "1000");
@@ -71,7 +74,7 @@ async fn each_process_is_restarted_in_turn_while_users_write_on() -> Result<()> 
         }
         go_on(recorder, 20).await
     };
-    let report = chat_through(Split::start_crossed(&settings).await?, restarts).await?;
+    let report = chat_through(Split::start_crossed(&settings).await?, SLACK, restarts).await?;
     report.assert_green(Counters { duplicates: 1, resumed: 8, filled: 1, conditions_lost: 0 });
     Ok(())
 }
@@ -93,7 +96,7 @@ async fn what_dies_between_an_append_and_its_effects_leaves_nothing_half_done() 
         }
         Ok(())
     };
-    let report = chat_through(Split::start_crossed(&settings).await?, deaths).await?;
+    let report = chat_through(Split::start_crossed(&settings).await?, SLACK, deaths).await?;
     report.assert_green(Counters { duplicates: 1, ..Counters::default() });
     Ok(())
 }
@@ -117,7 +120,7 @@ async fn what_stands_still_for_a_while_keeps_nobody_else_and_loses_nothing() -> 
         }
         go_on(recorder, ACKS_BETWEEN).await
     };
-    let report = chat_through(Split::start_crossed(&settings).await?, standstills).await?;
+    let report = chat_through(Split::start_crossed(&settings).await?, SLACK, standstills).await?;
     report.assert_green(Counters { duplicates: 1, ..Counters::default() });
     Ok(())
 }
@@ -145,7 +148,7 @@ async fn a_clock_that_is_an_hour_ahead_changes_nothing() -> Result<()> {
     split.message.set_settings(ahead);
     split.message.restart().await?;
     ensure!(time_of_a_message(&split).await?.since(SystemClock.now()) > CLOCK_AHEAD / 2, "the clock is ahead");
-    let report = chat_through(split, async |_, recorder| go_on(recorder, 4 * ACKS_BETWEEN).await).await?;
+    let report = chat_through(split, SLACK, async |_, recorder| go_on(recorder, 4 * ACKS_BETWEEN).await).await?;
     report.assert_green(Counters { duplicates: 5, conditions_lost: 1, ..Counters::default() });
     Ok(())
 }
@@ -154,7 +157,7 @@ async fn a_clock_that_is_an_hour_ahead_changes_nothing() -> Result<()> {
 async fn a_bus_that_loses_doubles_and_reorders_hints_costs_time_and_nothing_else() -> Result<()> {
     let Some(settings) = settings()? else { return Ok(()) };
     let split = Split::start_crossed(&settings.without_grace().bad_bus()).await?;
-    let report = chat_through(split, async |_, recorder| go_on(recorder, 4 * ACKS_BETWEEN).await).await?;
+    let report = chat_through(split, SLACK, async |_, recorder| go_on(recorder, 4 * ACKS_BETWEEN).await).await?;
     report.assert_green(Counters { duplicates: 5, conditions_lost: 1, filled: 1, ..Counters::default() });
     Ok(())
 }

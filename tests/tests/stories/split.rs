@@ -1,9 +1,6 @@
 //! Each service in a process of its own: the same promises, and each part can be lost while the others go on (C14).
 
-use std::{
-    sync::atomic::Ordering,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use tonic::{Code, Request};
@@ -15,7 +12,7 @@ use viberchat_tests::{
     client::{Attempt, Client, channel, http, socket::Encoding},
     cluster::{Server, Settings, Split},
     history::{Action, Answer, Counters, Door, Outage, Recorder, text_with},
-    workload::{Crowd, Plan, SLACK, judge, size_from_environment, wait_for_an_ack},
+    workload::{Crowd, Plan, chat_through, judge, size_from_environment, wait_for_an_ack},
 };
 
 /// After a restart writes succeed within this time.
@@ -50,16 +47,8 @@ async fn quiet_chat(settings: &Settings) -> Result<()> {
     chat_on(Split::start(settings).await?).await
 }
 
-fn recorder_of(split: &Split) -> Recorder {
-    let recorder = Recorder::default();
-    if !split.gateway.settings().has_files() {
-        recorder.allow(SLACK);
-    }
-    recorder
-}
-
 async fn chat_on(split: Split) -> Result<()> {
-    let recorder = recorder_of(&split);
+    let recorder = Recorder::default();
     let plan = Plan { steps: size_from_environment("VIBERCHAT_TEST_STEPS", 100), ..Plan::default() };
     let mut crowd = Crowd::gather(&plan, &split.gateways(), &recorder).await?;
     crowd.chat().await;
@@ -80,30 +69,18 @@ async fn each_service_on_engines_is_killed_under_load_and_nothing_is_lost_or_dou
 }
 
 async fn kill_each(settings: &Settings) -> Result<()> {
-    let mut split = Split::start(settings).await?;
-    let recorder = recorder_of(&split);
-    let plan = Plan { steps: usize::MAX, ..Plan::default() };
-    let mut crowd = Crowd::gather(&plan, &[&split.gateway], &recorder).await?;
-    let stop = crowd.stopper();
-    let killing = async {
-        let killed = async {
-            for _ in 0..2 {
-                for server in [&mut split.message, &mut split.presence] {
-                    kill_and_restart(server, &recorder).await?;
-                }
-                let begun = recorder.now();
-                kill_and_restart(&mut split.conversation, &recorder).await?;
-                recorder.unasked(Outage { begun, ended: recorder.now() });
+    let kills = async |split: &mut Split, recorder: &Recorder| {
+        for _ in 0..2 {
+            for server in [&mut split.message, &mut split.presence] {
+                kill_and_restart(server, recorder).await?;
             }
-            anyhow::Ok(())
-        };
-        let killed = killed.await;
-        stop.store(true, Ordering::Relaxed);
-        killed
+            let begun = recorder.now();
+            kill_and_restart(&mut split.conversation, recorder).await?;
+            recorder.unasked(Outage { begun, ended: recorder.now() });
+        }
+        Ok(())
     };
-    let ((), killed) = tokio::join!(crowd.chat(), killing);
-    killed?;
-    let report = judge(crowd, &mut split.into_servers(), &recorder).await?;
+    let report = chat_through(Split::start(settings).await?, Duration::ZERO, kills).await?;
     report.assert_green(Counters { duplicates: 1, ..Counters::default() });
     Ok(())
 }
