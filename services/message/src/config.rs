@@ -45,7 +45,7 @@ pub struct Config {
     pub lane_pending_max: usize,
     /// Bytes that may wait in all conversations.
     pub pending_bytes_max: usize,
-    /// Request ids that are remembered of each conversation, at least 64.
+    /// Request ids that are remembered of each conversation, at least 64; up to 16 times as many where many writes wait.
     pub lane_ids_max: usize,
     /// For calls that do not say how long they wait.
     pub timeout_default_ms: u64,

@@ -167,9 +167,10 @@ fn lane_limits(config: &Config) -> LaneLimits {
 }
 
 async fn open_store(config: &Config, deps: &Deps) -> Result<Arc<dyn Store>, BuildError> {
+    let metrics = StoreMetrics::new(&deps.metrics);
     match config.store {
         StoreEngine::Sqlite => {
-            let (path, metrics) = (config.data_file.clone(), StoreMetrics::new(&deps.metrics));
+            let path = config.data_file.clone();
             let options = SqliteOptions { readers: config.readers, queue: config.write_queue_max };
             let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, options, metrics)).await;
             match opened {
@@ -179,7 +180,7 @@ async fn open_store(config: &Config, deps: &Deps) -> Result<Arc<dyn Store>, Buil
             }
         }
         StoreEngine::Cassandra => {
-            let opened = CassandraStore::open(&config.cassandra, deps.clock.clone()).await;
+            let opened = CassandraStore::open(&config.cassandra, deps.clock.clone(), metrics).await;
             opened.map(|store| Arc::new(store) as Arc<dyn Store>).map_err(|error| BuildError::Store(causes(&error)))
         }
     }

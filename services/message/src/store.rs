@@ -239,7 +239,7 @@ pub(crate) struct LogSlice {
 }
 
 /// Where a page of messages lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum MessageRange {
     /// The nearest ones before this place.
     Before(u64),
@@ -304,7 +304,7 @@ pub(crate) struct PositionSlice {
 }
 
 /// How much a read returns at most. At least one item is returned if there is one, whatever its size.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ReadLimit {
     /// Items.
     pub(crate) items: usize,

@@ -1,8 +1,12 @@
+mod cluster;
+
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+pub use self::cluster::CassandraCluster;
 use crate::server::Started;
 use crate::supervised::{Folder, accepts, find_program, free_port};
 
@@ -53,57 +57,81 @@ const LOGBACK: &str = r#"<configuration>
   <appender name="STDOUT" class="ch.qos.logback.core.ConsoleAppender">
     <encoder><pattern>%level %logger{0} %msg%n</pattern></encoder>
   </appender>
+  <!-- Says which other nodes it sees. -->
+  <logger name="org.apache.cassandra.gms.Gossiper" level="INFO"/>
   <root level="WARN"><appender-ref ref="STDOUT"/></root>
 </configuration>
 "#;
 
-/// One node, with the data center `datacenter1`. The daemon opens the port for CQL last.
-pub(crate) fn start() -> anyhow::Result<Option<Started>> {
-    let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join("cassandra/lib");
-    let (Some(version), Some(java)) = (version(&jars), java()) else { return Ok(None) };
-    let folder = Folder::new("cassandra", None)?;
-    let (native, storage) = (free_port()?, free_port()?);
-    let at = folder.path().display();
-    fs::write(folder.path().join("logback.xml"), LOGBACK)?;
-    fs::write(folder.path().join("cassandra.yaml"), settings(&at.to_string(), native, storage))?;
-
-    let mut command = Command::new(java);
-    command.args(["-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-da"]);
-    command.args(OPENED.iter().map(|package| format!("--add-opens={package}=ALL-UNNAMED")));
-    command.args(EXPORTED.iter().map(|package| format!("--add-exports={package}=ALL-UNNAMED")));
-    for property in [
-        format!("cassandra.config=file://{at}/cassandra.yaml"),
-        format!("cassandra.storagedir={at}"),
-        format!("java.io.tmpdir={at}"),
-        "cassandra-foreground=yes".to_owned(),
-        // One node has nobody to wait for.
-        "cassandra.skip_wait_for_gossip_to_settle=0".to_owned(),
-        "cassandra.ring_delay_ms=0".to_owned(),
-        "java.security.manager=allow".to_owned(),
-        "jdk.attach.allowAttachSelf=true".to_owned(),
-    ] {
-        command.arg(format!("-D{property}"));
-    }
-    command.arg("-cp").arg(format!("{at}:{}/*", jars.display()));
-    command.arg("org.apache.cassandra.service.CassandraDaemon");
-    let process = folder.supervise(&command, "KILL", PATIENCE, || accepts(native))?;
-    Ok(Some(Started { address: format!("127.0.0.1:{native}"), version: format!("Cassandra {version}"), process }))
+/// Where a node listens, and whom it asks for the others.
+struct Node {
+    host: Ipv4Addr,
+    /// The same on all nodes: the driver asks each where it asked the first.
+    native: u16,
+    storage: u16,
+    /// Its place in the ring.
+    token: Option<i64>,
+    seeds: Vec<Ipv4Addr>,
 }
 
-fn settings(at: &str, native: u16, storage: u16) -> String {
-    format!(
-        r"cluster_name: viberchat-test
+/// One node, with the data center `datacenter1`.
+pub(crate) fn start() -> anyhow::Result<Option<Started>> {
+    let Some(installed) = Installed::find() else { return Ok(None) };
+    let host = Ipv4Addr::LOCALHOST;
+    let (native, storage) = (free_port()?, free_port()?);
+    let node = Node { host, native, storage, token: None, seeds: vec![host] };
+    let folder = Folder::new("cassandra", None)?;
+    let command = node.command(&installed, folder.path())?;
+    let process = folder.supervise(&command, "KILL", PATIENCE, || accepts(host, native))?;
+    let version = format!("Cassandra {}", installed.version);
+    Ok(Some(Started { address: format!("{host}:{native}"), version, process }))
+}
+
+impl Node {
+    /// How it is started. The daemon opens the port for CQL last.
+    fn command(&self, installed: &Installed, folder: &Path) -> anyhow::Result<Command> {
+        let at = folder.display();
+        fs::write(folder.join("logback.xml"), LOGBACK)?;
+        fs::write(folder.join("cassandra.yaml"), self.settings(&at.to_string()))?;
+        let mut command = Command::new(&installed.java);
+        command.args(["-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-da"]);
+        command.args(OPENED.iter().map(|package| format!("--add-opens={package}=ALL-UNNAMED")));
+        command.args(EXPORTED.iter().map(|package| format!("--add-exports={package}=ALL-UNNAMED")));
+        for property in [
+            format!("cassandra.config=file://{at}/cassandra.yaml"),
+            format!("cassandra.storagedir={at}"),
+            format!("java.io.tmpdir={at}"),
+            "cassandra-foreground=yes".to_owned(),
+            // Nodes that begin together have no data to wait for.
+            "cassandra.skip_wait_for_gossip_to_settle=0".to_owned(),
+            "cassandra.ring_delay_ms=0".to_owned(),
+            "java.security.manager=allow".to_owned(),
+            "jdk.attach.allowAttachSelf=true".to_owned(),
+        ] {
+            command.arg(format!("-D{property}"));
+        }
+        command.arg("-cp").arg(format!("{at}:{}/*", installed.jars.display()));
+        command.arg("org.apache.cassandra.service.CassandraDaemon");
+        Ok(command)
+    }
+
+    fn settings(&self, at: &str) -> String {
+        let Self { host, native, storage, token, seeds } = self;
+        let token = token.map_or_else(String::new, |token| format!("initial_token: {token}\n"));
+        let seeds = seeds.iter().map(|seed| format!("{seed}:{storage}")).collect::<Vec<_>>().join(",");
+        format!(
+            r"cluster_name: viberchat-test
 num_tokens: 1
-auto_bootstrap: false
+{token}auto_bootstrap: false
 partitioner: org.apache.cassandra.dht.Murmur3Partitioner
 endpoint_snitch: SimpleSnitch
-listen_address: 127.0.0.1
-rpc_address: 127.0.0.1
+listen_address: {host}
+rpc_address: {host}
 native_transport_port: {native}
 storage_port: {storage}
 seed_provider:
   - class_name: org.apache.cassandra.locator.SimpleSeedProvider
-    parameters: [{{seeds: '127.0.0.1:{storage}'}}]
+    parameters: [{{seeds: '{seeds}'}}]
 commitlog_sync: periodic
 commitlog_sync_period: 10000ms
 commitlog_total_space: 256MiB
@@ -125,7 +153,22 @@ concurrent_reads: 16
 batch_size_warn_threshold: 1MiB
 batch_size_fail_threshold: 4MiB
 "
-    )
+        )
+    }
+}
+
+/// What `make engines` brought.
+struct Installed {
+    jars: PathBuf,
+    java: PathBuf,
+    version: String,
+}
+
+impl Installed {
+    fn find() -> Option<Self> {
+        let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join("cassandra/lib");
+        Some(Self { version: version(&jars)?, java: java()?, jars })
+    }
 }
 
 /// Which version's jars are there.

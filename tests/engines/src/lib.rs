@@ -2,6 +2,7 @@
 //!
 //! Map:
 //! - [`Server`] a database or a bus: at an address in the environment, else started from what is installed.
+//! - [`CassandraCluster`] three nodes for one test, which may end some.
 //! - [`Program`] a program that a test calls.
 //! - [`namespace`] a name for what a test keeps in a shared server.
 //! - `postgres`, `nats`, `cassandra` how each server is started; `supervised` the process that ends with the one that started it.
@@ -20,6 +21,7 @@ mod server;
 mod supervised;
 
 pub use self::{
+    cassandra::CassandraCluster,
     namespace::namespace,
     programs::{Program, say, skip},
     server::{Running, Server},

@@ -1,3 +1,4 @@
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -13,6 +14,7 @@ pub(crate) fn start() -> anyhow::Result<Option<Started>> {
     let port = free_port()?;
     let mut command = Command::new(&program);
     command.args(["-a", "127.0.0.1", "-p"]).arg(port.to_string());
-    let process = Folder::new("nats", None)?.supervise(&command, "KILL", PATIENCE, || accepts(port))?;
+    let process =
+        Folder::new("nats", None)?.supervise(&command, "KILL", PATIENCE, || accepts(Ipv4Addr::LOCALHOST, port))?;
     Ok(Some(Started { address: format!("nats://127.0.0.1:{port}"), version: version(&program, "--version"), process }))
 }

@@ -1,4 +1,5 @@
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub(crate) fn start() -> anyhow::Result<Option<Started>> {
         command.arg("-c").arg(setting);
     }
     // Ends at once, without waiting for those who are connected.
-    let process = folder.supervise(&command, "QUIT", PATIENCE, || accepts(port))?;
+    let process = folder.supervise(&command, "QUIT", PATIENCE, || accepts(Ipv4Addr::LOCALHOST, port))?;
     let address = format!("postgres://postgres@127.0.0.1:{port}/postgres");
     Ok(Some(Started { address, version: version(&postgres, "--version"), process }))
 }

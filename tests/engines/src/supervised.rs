@@ -10,26 +10,32 @@ use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use anyhow::{Context as _, bail};
-use tempfile::TempDir;
+
+/// What a server writes, in its folder.
+const LOG: &str = "log";
 
 /// Between looks at a server that starts.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Lies in the folder of a server whose data are to stay when it ends.
+const KEPT: &str = "kept";
 
 /// Waits for the end of its input, which comes when our process is gone, then ends the server and takes its data away.
-/// `$1` is the signal, `$2` the folder, then come the program and its arguments.
+/// `$1` is the signal, `$2` the folder, `$3` the mark of one that stays; then come the program and its arguments.
 const SUPERVISOR: &str = r#"
-signal=$1 folder=$2; shift 2
+signal=$1 folder=$2 kept=$3; shift 3
 "$@" </dev/null & server=$!
 cat >/dev/null
 kill "-$signal" "$server" 2>/dev/null
 wait "$server"
-rm -rf "$folder" 2>/dev/null
+[ -e "$folder/$kept" ] || rm -rf "$folder" 2>/dev/null
 "#;
 
 /// A running server, its data, and the shell that watches over both. Dropping it ends the server and removes the data.
 pub(crate) struct Supervised {
     shell: Child,
-    folder: PathBuf,
+    /// `None`: it has ended, and its data stay.
+    folder: Option<Folder>,
 }
 
 /// Who runs a server that does not run as root.
@@ -39,9 +45,9 @@ pub(crate) struct Account {
     pub(crate) group_id: u32,
 }
 
-/// A folder for the data of a server.
+/// A folder for the data of a server, which goes when this is dropped.
 pub(crate) struct Folder {
-    folder: TempDir,
+    path: PathBuf,
     account: Option<Account>,
 }
 
@@ -52,11 +58,12 @@ impl Folder {
         if let Some(Account { user_id, group_id }) = account {
             chown(folder.path(), Some(user_id), Some(group_id))?;
         }
-        Ok(Self { folder, account })
+        // Not all of it is ours to remove: see the supervisor.
+        Ok(Self { path: folder.keep(), account })
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        &self.path
     }
 
     /// Runs a program to its end, as the folder's account.
@@ -77,20 +84,21 @@ impl Folder {
         patience: Duration,
         is_ready: impl Fn() -> bool,
     ) -> anyhow::Result<Supervised> {
-        let log = File::create(self.path().join("log"))?;
+        let log = File::create(self.path().join(LOG))?;
+        let _ = fs::remove_file(self.path().join(KEPT));
         let mut shell = Command::new("sh");
-        shell.args(["-c", SUPERVISOR, "sh", signal]).arg(self.path()).arg(command.get_program());
+        shell.args(["-c", SUPERVISOR, "sh", signal]).arg(self.path()).arg(KEPT).arg(command.get_program());
         shell.args(command.get_args()).envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         // A group of its own: the key that ends a test run must not end the server before its clients.
         shell.current_dir(self.path()).process_group(0);
         shell.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         self.account_of(&mut shell);
         let child = shell.spawn().context("sh")?;
-        let mut server = Supervised { shell: child, folder: self.folder.keep() };
+        let mut server = Supervised { shell: child, folder: Some(self) };
         let deadline = Instant::now() + patience;
         while !is_ready() {
             if server.shell.try_wait()?.is_some() || Instant::now() > deadline {
-                let log = fs::read_to_string(server.folder.join("log")).unwrap_or_default();
+                let log = server.log();
                 bail!("does not start: {command:?}\n{}", log.lines().rev().take(30).collect::<Vec<_>>().join("\n"));
             }
             thread::sleep(LOOK_INTERVAL);
@@ -105,12 +113,32 @@ impl Folder {
     }
 }
 
+impl Supervised {
+    /// What it has written.
+    pub(crate) fn log(&self) -> String {
+        let path = self.folder.as_ref().map(|folder| folder.path().join(LOG));
+        path.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default()
+    }
+
+    /// Ends it. Its data stay, as long as their folder.
+    pub(crate) fn end(mut self) -> anyhow::Result<Folder> {
+        let folder = self.folder.take().context("it has a folder until it ends")?;
+        File::create(folder.path().join(KEPT))?;
+        Ok(folder)
+    }
+}
+
 impl Drop for Supervised {
     fn drop(&mut self) {
         drop(self.shell.stdin.take());
         let _ = self.shell.wait();
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
         // The folder itself may lie where the server's account may not remove it.
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
@@ -120,8 +148,8 @@ pub(crate) fn free_port() -> anyhow::Result<u16> {
 }
 
 /// Whether somebody accepts connections there.
-pub(crate) fn accepts(port: u16) -> bool {
-    TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), LOOK_INTERVAL).is_ok()
+pub(crate) fn accepts(host: Ipv4Addr, port: u16) -> bool {
+    TcpStream::connect_timeout(&SocketAddr::from((host, port)), LOOK_INTERVAL).is_ok()
 }
 
 /// The first of these programs on the path or in one of these folders.

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
-use viberchat_engines::Server as Engine;
+use viberchat_engines::{CassandraCluster, Server as Engine};
 use viberchat_kit::fault;
 
 use super::{Services, Tokens, turn::Turn};
@@ -176,6 +176,13 @@ impl Settings {
             .set("MESSAGE__CASSANDRA__REPLICATION_FACTOR", "1")
             .set("MESSAGE__CASSANDRA__CONNECT_TIMEOUT_MS", "20000");
         Some(of_cassandra.set("BUS__URL", &nats).set("BUS__NAMESPACE", &namespace))
+    }
+
+    /// The log on these nodes, three copies of it. After [`Self::on_engines`].
+    #[must_use]
+    pub fn on_nodes(self, nodes: &CassandraCluster) -> Self {
+        self.set("MESSAGE__CASSANDRA__CONTACT_POINTS", &format!("{:?}", nodes.addresses()))
+            .set("MESSAGE__CASSANDRA__REPLICATION_FACTOR", "3")
     }
 
     /// Whether what is stored lies in the data folder.

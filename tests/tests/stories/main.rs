@@ -27,6 +27,7 @@ mod cut_off;
 mod directs;
 mod drain;
 mod hidden_history;
+mod nodes;
 mod presence;
 mod races;
 mod restart;

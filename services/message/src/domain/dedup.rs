@@ -37,24 +37,49 @@ pub(crate) struct Window {
     order: VecDeque<WriteId>,
     /// x: the id of every entry after it is here.
     lower: u64,
+    /// Ids that are kept anyway.
     entries_max: usize,
+    /// Writes wait that are to be compared with every entry after this place.
+    wanted_after: u64,
 }
+
+/// While writes wait for them, so many times as many ids are kept.
+const BUSY_TIMES: usize = 16;
 
 impl Window {
     /// Empty, above `lower`. Keeps at least `entries_max` ids before it forgets.
     pub(crate) fn new(lower: u64, entries_max: usize) -> Self {
-        Self { places: HashMap::new(), order: VecDeque::new(), lower, entries_max }
+        Self { places: HashMap::new(), order: VecDeque::new(), lower, entries_max, wanted_after: u64::MAX }
+    }
+
+    /// Writes wait, and none of their ids stands at or below `lowest`. Where many wait, the log moves on by more than
+    /// `entries_max` before their turn comes, and each would cost a read. `None`: nothing waits.
+    pub(crate) fn keep_after(&mut self, lowest: Option<u64>) {
+        self.wanted_after = lowest.unwrap_or(u64::MAX);
+        while self.order.len() > self.entries_max && self.can_forget() {
+            self.forget();
+        }
     }
 
     /// Learns the next entry's id. Entries without one need not be told.
     pub(crate) fn push(&mut self, id: WriteId, found: Found) {
-        while self.order.len() >= self.entries_max {
-            let Some(oldest) = self.order.pop_front() else { break };
-            // The window ends above the entry that it forgets.
-            self.lower = self.places.remove(&oldest).map_or(self.lower, |oldest| oldest.seq);
+        while self.order.len() >= self.entries_max && self.can_forget() {
+            self.forget();
         }
         self.order.push_back(id.clone());
         self.places.insert(id, found);
+    }
+
+    fn can_forget(&self) -> bool {
+        let oldest = self.order.front().and_then(|oldest| self.places.get(oldest));
+        oldest.is_some_and(|oldest| oldest.seq <= self.wanted_after)
+            || self.order.len() >= self.entries_max.saturating_mul(BUSY_TIMES)
+    }
+
+    fn forget(&mut self) {
+        let Some(oldest) = self.order.pop_front() else { return };
+        // The window ends above the entry that it forgets.
+        self.lower = self.places.remove(&oldest).map_or(self.lower, |oldest| oldest.seq);
     }
 
     /// Whether [`Window::find`] is exact for an id that is known not to stand at or below `clear_to`.

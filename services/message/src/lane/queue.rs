@@ -18,6 +18,8 @@ use crate::error;
 pub(super) const BATCH_ENTRIES_MAX: usize = 64;
 /// Bytes of one append.
 pub(super) const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// Attempts whose ids are kept from being looked up. By the time of those behind them the window has moved on anyway.
+const WINDOW_WANTED_BY_MAX: usize = 4_096;
 
 /// One try to append one thing. A second one for the same joins the first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -130,6 +132,10 @@ impl Queue {
     /// The next batch: everything that has queued up, within the limits of one append, without those whose time is over.
     /// `None`: nothing is left, and the driver has to end; `state` stays here for the next one.
     pub(super) fn next_batch(&mut self, now: Instant, state: &mut Option<LogState>) -> Option<Vec<Pending>> {
+        if let Some(state) = state {
+            let next = self.pending.iter().take(WINDOW_WANTED_BY_MAX);
+            state.window.keep_after(next.filter_map(|pending| pending.request.known_seq).min());
+        }
         let mut batch = Vec::new();
         let mut bytes = 0;
         while batch.len() < BATCH_ENTRIES_MAX

@@ -279,6 +279,25 @@ async fn what_arrives_meanwhile_forms_the_next_batch() {
 }
 
 #[tokio::test]
+async fn many_that_wait_are_compared_with_what_is_stored_meanwhile_without_a_read() {
+    let rig = Rig::new();
+    let go = Arc::new(Notify::new());
+    rig.fault(Fault::Hold(go.clone()));
+    let mut tickets = vec![rig.submit(send("alice", "m0"))];
+    eventually(|| rig.store.appends.lock().len() == 1).await;
+    tickets.extend((1..512).map(|n| rig.submit(send("alice", &format!("m{n}")))));
+    go.notify_one();
+    for ticket in tickets {
+        ticket.wait().await.unwrap();
+    }
+    let look_ups = || rig.lanes.tools.metrics.id_look_ups.get();
+    assert_eq!((rig.log().await.len(), look_ups()), (512, 0));
+    // Once nothing waits, what is remembered is little again.
+    let again = rig.send("m1").await.unwrap();
+    assert_eq!((again.seq(), again.is_duplicate(), look_ups()), (2, true, 1));
+}
+
+#[tokio::test]
 async fn a_batch_is_bounded_in_bytes() {
     let rig = Rig::new();
     let go = Arc::new(Notify::new());

@@ -2,7 +2,7 @@
 //!
 //! Map: `schema` the tables, `session` how the engine is reached, `statements` all that is asked, `routing` where appends
 //! go, `error` what answers mean; `bucket` the partitions of a log, `known` what a handle remembers of one, `head` finds its
-//! end; `append` the conditional batch, `effects` what entries do, `project` writes that; `log`, `ids`, `messages` and
+//! end, `together` asks for all who want to know it; `append` the conditional batch, `effects` what entries do, `project` writes that; `log`, `ids`, `messages` and
 //! `position` are the reads; `row` turns rows into records.
 //!
 //! Invariants. Each was checked with a model of instances, crashes, late timeouts and commits on one replica; without any of
@@ -36,6 +36,7 @@ mod session;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod together;
 
 pub(crate) use examine::examine;
 
@@ -60,6 +61,7 @@ use viberchat_kit::id::{ConversationId, UserId};
 use self::bucket::Buckets;
 use self::error::{corrupt, unavailable};
 use self::known::Known;
+use self::messages::{KeptPage, PageKey};
 use self::statements::Statements;
 use super::{
     Append, Appended, LogSlice, MessageRange, MessageSlice, Overview, POSITIONS_WITHIN, PositionSet, PositionSlice,
@@ -69,9 +71,12 @@ use crate::config::CassandraConfig;
 use crate::domain::dedup::{Found, WriteId};
 use crate::domain::head::Head;
 use crate::domain::position::Mark;
+use crate::metrics::StoreMetrics;
 
 /// Logs that one question about many asks for at once.
 const AT_ONCE: usize = 32;
+/// Bytes of pages that are kept.
+const PAGES_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Logs of which something is written in time. What waits beyond is written by whoever reads that log next.
 const DUE_MAX: usize = 16_384;
 /// Between the times at which what waits is written; positions follow within a second.
@@ -112,6 +117,9 @@ pub(crate) struct CassandraStore {
     clock: SharedClock,
     /// What is known of logs. Losing some costs reads.
     logs: Cache<ConversationId, Arc<Known>>,
+    /// Pages of messages that were read.
+    pages: Cache<PageKey, Arc<KeptPage>>,
+    metrics: StoreMetrics,
     /// Logs of which something waits to be written.
     due: Mutex<HashMap<ConversationId, Arc<Known>>>,
     times: Mutex<Times>,
@@ -133,13 +141,18 @@ pub(crate) async fn migrate(config: &CassandraConfig, dry_run: bool) -> std::res
 
 impl CassandraStore {
     /// Connects to the keyspace, whose schema is brought up to date.
-    pub(crate) async fn open(config: &CassandraConfig, clock: SharedClock) -> std::result::Result<Self, OpenError> {
-        Self::open_with(config, clock, fault::bucket_shift().unwrap_or(bucket::SHIFT)).await
+    pub(crate) async fn open(
+        config: &CassandraConfig,
+        clock: SharedClock,
+        metrics: StoreMetrics,
+    ) -> std::result::Result<Self, OpenError> {
+        Self::open_with(config, clock, metrics, fault::bucket_shift().unwrap_or(bucket::SHIFT)).await
     }
 
     async fn open_with(
         config: &CassandraConfig,
         clock: SharedClock,
+        metrics: StoreMetrics,
         bucket_shift: u32,
     ) -> std::result::Result<Self, OpenError> {
         let engine = |error: String| OpenError::Engine(error);
@@ -154,6 +167,11 @@ impl CassandraStore {
             buckets: Buckets::of(bucket_shift),
             clock,
             logs: Cache::builder().max_capacity(config.logs_max).build(),
+            pages: Cache::builder()
+                .max_capacity(PAGES_BYTES_MAX)
+                .weigher(|_, page: &Arc<KeptPage>| page.cost())
+                .build(),
+            metrics,
             due: Mutex::default(),
             times: Mutex::new(Times { written: Instant::now(), said: None, closed: false }),
             #[cfg(test)]

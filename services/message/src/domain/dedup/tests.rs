@@ -27,6 +27,7 @@ proptest! {
         log in prop::collection::vec(prop::option::weighted(0.8, (0_u8..3, 0_u16..200)), 0..60),
         asked in (0_u8..3, 0_u16..200),
         clear_to in 0_u64..90,
+        wanted_after in prop::option::of(0_u64..90),
     ) {
         let mut window = Window::new(begin, entries_max);
         let mut stored: Vec<(WriteId, Found)> = Vec::new();
@@ -37,6 +38,7 @@ proptest! {
             {
                 stored.push((id(user, request), found));
                 window.push(id(user, request), found);
+                window.keep_after(wanted_after);
             }
         }
         let asked = id(asked.0, asked.1);
@@ -46,6 +48,16 @@ proptest! {
         if promised && window.is_exact_for(clear_to) {
             prop_assert_eq!(window.find(&asked), truth);
         }
+        // What waits finds everything, up to a limit, and costs nothing once it has gone.
+        let wanted = stored.iter().filter(|(_, found)| wanted_after.is_some_and(|after| found.seq > after)).count();
+        if let Some(after) = wanted_after
+            && wanted < entries_max * BUSY_TIMES
+        {
+            prop_assert!(window.is_exact_for(after.max(begin)));
+        }
+        prop_assert!(window.order.len() <= entries_max * BUSY_TIMES);
+        window.keep_after(None);
+        prop_assert!(window.order.len() <= entries_max);
         // The newest ids are never forgotten.
         for (kept, found) in stored.iter().rev().take(entries_max) {
             prop_assert_eq!(window.find(kept), Some(*found));

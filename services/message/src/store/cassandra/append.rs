@@ -5,6 +5,7 @@ use std::sync::Arc;
 use scylla::response::query_result::QueryResult;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::value::{CqlTimestamp, CqlValue, MaybeUnset, Row};
+use tokio::time::Instant;
 use viberchat_kit::fault;
 
 use super::CassandraStore;
@@ -119,8 +120,13 @@ impl CassandraStore {
                 values.push(vec![conversation, of_bucket, text(&id), bigint(record.head.seq), blob(fingerprint)]);
             }
         }
+        let begun = Instant::now();
         let result = self.session.batch(&batch, values).await.map_err(|error| of_append(&error))?;
-        is_applied(result)
+        let applied = is_applied(result)?;
+        if applied {
+            self.metrics.commit(1, begun.elapsed());
+        }
+        Ok(applied)
     }
 }
 

@@ -28,18 +28,23 @@ struct Run {
 }
 
 impl CassandraStore {
-    /// The log's head now, read from the store.
+    /// The log's head now, read from the store, by one read for all who asked before it began.
     pub(super) async fn current(&self, conversation_id: ConversationId) -> Result<(Arc<Known>, Head)> {
         let known = self.known(conversation_id).await?;
+        known.readers.ask(self.learn_end(&known)).await?;
+        let head = known.head();
+        Ok((known, head))
+    }
+
+    async fn learn_end(&self, known: &Arc<Known>) -> Result<()> {
         loop {
-            let from = known.head().seq;
-            let (rows, more) = self.rows_after(conversation_id, from).await?;
-            let head = known.learn(&rows)?;
+            let (rows, more) = self.rows_after(known.conversation_id, known.head().seq).await?;
+            known.learn(&rows)?;
             if !rows.is_empty() {
-                self.note_due(&known);
+                self.note_due(known);
             }
             if !more {
-                return Ok((known, head));
+                return Ok(());
             }
         }
     }

@@ -9,6 +9,7 @@ use viberchat_kit::id::{ConversationId, UserId};
 
 use super::effects::Effects;
 use super::row::EntryRow;
+use super::together::Together;
 use crate::domain::head::Head;
 use crate::domain::position::Position;
 use crate::store::Result;
@@ -19,6 +20,8 @@ pub(super) struct Known {
     pub(super) conversation_id: ConversationId,
     /// The first part of every time of a projection.
     pub(super) generation: u64,
+    /// Who wants to know its end.
+    pub(super) readers: Together,
     state: Mutex<State>,
 }
 
@@ -45,7 +48,7 @@ impl Known {
     /// As it was loaded: projections are written up to `projected`.
     pub(super) fn new(conversation_id: ConversationId, generation: u64, head: Head, projected: u64) -> Arc<Self> {
         let state = State { head, settled: projected.min(head.seq), sent: HashMap::new(), projected };
-        Arc::new(Self { conversation_id, generation, state: Mutex::new(state) })
+        Arc::new(Self { conversation_id, generation, readers: Together::default(), state: Mutex::new(state) })
     }
 
     pub(super) fn head(&self) -> Head {

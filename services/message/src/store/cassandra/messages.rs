@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use futures::future::try_join_all;
@@ -10,12 +11,44 @@ use super::row::{EntryRow, signed, unsigned};
 use crate::domain::entry::Kind;
 use crate::domain::head::Head;
 use crate::domain::message::ReactionCount;
-use crate::store::{MessageRange, MessageRecord, MessageSlice, ReactionKey, ReadLimit, Result};
+use crate::store::{MessageRange, MessageRecord, MessageSlice, ReactionKey, ReadLimit, Result, StoreError};
 
 /// Entries that one page looks at, for each message that it may return: a long run of edits must not cost without bound.
 const SEARCHED_PER_ITEM: usize = 8;
 /// Buckets that one page reads.
 const BUCKETS_MAX: usize = 2;
+
+/// What a kept record costs besides its bodies, about.
+const RECORD_OVERHEAD_BYTES: usize = 300;
+
+/// Which page, at which head. What a page shows changes only with the log: whatever changes a message is an entry, and is
+/// settled before its head is shown. So a page holds as long as its head is the head, whoever writes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct PageKey {
+    conversation_id: ConversationId,
+    head_seq: u64,
+    range: MessageRange,
+    limit: ReadLimit,
+}
+
+/// A page that is nobody's own: reactions, of which some are the viewer's, are asked for each.
+#[derive(Debug)]
+pub(super) struct KeptPage {
+    slice: MessageSlice,
+    has_reactions: bool,
+}
+
+impl KeptPage {
+    /// Bytes that keeping it costs, about.
+    pub(super) fn cost(&self) -> u32 {
+        let of = |message: &MessageRecord| {
+            let edit = message.edit.as_ref().map_or(0, |(_, body)| body.len());
+            RECORD_OVERHEAD_BYTES + message.record.body.len() + edit
+        };
+        let bytes = RECORD_OVERHEAD_BYTES + self.slice.messages.iter().map(of).sum::<usize>();
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+}
 
 /// A page in the making.
 struct Page {
@@ -26,6 +59,7 @@ struct Page {
     /// The last place that was looked at.
     last: u64,
     is_full: bool,
+    has_reactions: bool,
 }
 
 impl Page {
@@ -42,6 +76,7 @@ impl Page {
                 self.is_full = true;
                 return Ok(());
             }
+            self.has_reactions |= row.reacted.is_some();
             self.messages.push(row.into_message()?);
         }
         self.last = seq;
@@ -60,11 +95,39 @@ impl CassandraStore {
         limit: ReadLimit,
     ) -> Result<MessageSlice> {
         let (_, head) = self.settled(conversation_id).await?;
+        let key = PageKey { conversation_id, head_seq: head.seq, range, limit };
+        let entry = self.pages.entry(key).or_try_insert_with(self.read_page(conversation_id, head, range, limit)).await;
+        let entry = entry.map_err(|error: Arc<StoreError>| (*error).clone())?;
+        let counted = if entry.is_fresh() { &self.metrics.pages_read } else { &self.metrics.pages_known };
+        counted.inc();
+        let page = entry.into_value();
+        let mut slice = page.slice.clone();
+        if page.has_reactions {
+            self.attach_reactions(conversation_id, Some(viewer), &mut slice.messages).await?;
+        }
+        Ok(slice)
+    }
+
+    async fn read_page(
+        &self,
+        conversation_id: ConversationId,
+        head: Head,
+        range: MessageRange,
+        limit: ReadLimit,
+    ) -> Result<Arc<KeptPage>> {
         let from = match range {
             MessageRange::Before(seq) => seq.min(head.seq + 1),
             MessageRange::After(seq) => seq,
         };
-        let mut page = Page { limit, messages: Vec::new(), bytes: 0, searched: 0, last: from, is_full: false };
+        let mut page = Page {
+            limit,
+            messages: Vec::new(),
+            bytes: 0,
+            searched: 0,
+            last: from,
+            is_full: false,
+            has_reactions: false,
+        };
         let is_over = |last: u64| match range {
             MessageRange::Before(_) => last <= 1,
             MessageRange::After(_) => last >= head.seq,
@@ -94,8 +157,8 @@ impl CassandraStore {
         if matches!(range, MessageRange::Before(_)) {
             messages.reverse();
         }
-        self.attach_reactions(conversation_id, Some(viewer), &mut messages).await?;
-        Ok(MessageSlice { head, messages, searched_to })
+        let has_reactions = page.has_reactions;
+        Ok(Arc::new(KeptPage { slice: MessageSlice { head, messages, searched_to }, has_reactions }))
     }
 
     /// The messages at these places.
@@ -123,8 +186,11 @@ impl CassandraStore {
         let mut messages = Vec::with_capacity(rows.len());
         for row in rows.into_iter().flatten() {
             if row.kind()? == Kind::MESSAGE {
+                let has_reactions = row.reacted.is_some();
                 let mut message = [row.into_message()?];
-                self.attach_reactions(conversation_id, viewer, &mut message).await?;
+                if has_reactions {
+                    self.attach_reactions(conversation_id, viewer, &mut message).await?;
+                }
                 messages.extend(message);
             }
         }

@@ -159,7 +159,11 @@ impl CassandraStore {
                 let given = matches!(change, StateChange::React { .. });
                 let (bucket, message) = place(key.message_seq);
                 let (emoji, user) = (key.emoji.as_str(), key.user.as_str());
-                let parameters = (known.time(*seq), given, signed(*seq), conversation, bucket, message, emoji, user);
+                let time = known.time(*seq);
+                if given {
+                    self.write(&self.statements.set_reacted, (time, conversation, bucket, message)).await?;
+                }
+                let parameters = (time, given, signed(*seq), conversation, bucket, message, emoji, user);
                 self.write(&self.statements.react, parameters).await
             }
             StateChange::Pin { message_seq, seq } => {

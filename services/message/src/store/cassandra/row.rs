@@ -14,7 +14,8 @@ macro_rules! entry_columns {
     () => {
         "seq, message_no, last_message_seq, conversation_version, create_time_ms, kind, target_seq, actor_user_id, \
          request_id, fingerprint, body, effects, erased, edit_seq, edit_time_ms, edit_body, edits, delete_seq, \
-         delete_time_ms, pin_seq, pin_time_ms, pin_user_id, head_seq"
+         delete_time_ms, pin_seq, pin_time_ms, pin_user_id, reacted, \
+         head_seq"
     };
 }
 pub(super) use entry_columns;
@@ -44,6 +45,7 @@ pub(super) struct EntryRow {
     pin_seq: Option<i64>,
     pin_time_ms: Option<i64>,
     pin_user_id: Option<String>,
+    pub(super) reacted: Option<bool>,
     head_seq: Option<i64>,
 }
 

@@ -126,6 +126,10 @@ statements! {
     pins: LocalQuorum
         "SELECT message_seq, pin_seq FROM message_pin WHERE conversation_id = ?";
 
+    /// Says that there are reactions, or were.
+    set_reacted: LocalQuorum
+        "UPDATE conversation_log USING TIMESTAMP ? SET reacted = true \
+         WHERE conversation_id = ? AND bucket = ? AND section = 0 AND seq = ? AND key = ''";
     /// A reaction, or its end.
     react: LocalQuorum
         "UPDATE message_reaction USING TIMESTAMP ? SET given = ?, reaction_seq = ? \

@@ -6,6 +6,7 @@ use tokio::sync::OnceCell;
 use viberchat_engines::Server;
 use viberchat_kit::clock::{SystemClock, Timestamp};
 use viberchat_kit::id::{Entropy as _, SystemEntropy};
+use viberchat_kit::telemetry::Metrics;
 
 use super::*;
 use crate::store::conformance::{ALL, Backend, Writer, bodies, id, in_space, put, stamp, user, write_id};
@@ -31,7 +32,8 @@ impl Cassandra {
     }
 
     fn store(&self) -> BoxFuture<'_, CassandraStore> {
-        async { CassandraStore::open_with(&self.0, Arc::new(SystemClock), SHIFT).await.unwrap() }.boxed()
+        let metrics = StoreMetrics::new(&Metrics::new());
+        async { CassandraStore::open_with(&self.0, Arc::new(SystemClock), metrics, SHIFT).await.unwrap() }.boxed()
     }
 }
 
