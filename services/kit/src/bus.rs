@@ -14,6 +14,7 @@ mod arrivals;
 mod config;
 mod envelope;
 mod listener;
+mod metrics;
 mod numbers;
 mod publisher;
 
@@ -24,16 +25,15 @@ use async_nats::ConnectOptions;
 
 pub use self::config::Config;
 pub use self::listener::{Heard, Listener};
+use self::metrics::BusMetrics;
 pub use self::numbers::ShardSet;
 pub use self::publisher::Publisher;
 
 use crate::doctor::{Finding, PATIENCE, Verdict, causes};
+use crate::hash::fnv1a;
 use crate::id::Entropy;
 use crate::lifecycle;
 use crate::telemetry::Metrics;
-use metrics::BusMetrics;
-
-mod metrics;
 
 /// Keys are spread over so many shards. A constant of the format.
 pub const SHARDS: usize = 256;
@@ -184,11 +184,9 @@ async fn identified(mut options: ConnectOptions, config: &Config) -> Result<Conn
     Ok(options.require_tls(config.tls))
 }
 
-/// The shard of a key, the same on every instance and in every release (FNV-1a, 64 bits).
+/// The shard of a key, the same on every instance and in every release.
 pub fn shard_of(key: &[u8]) -> u8 {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    let hash = key.iter().fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
+    let hash = fnv1a(key);
     (hash ^ (hash >> 32)) as u8
 }
 

@@ -27,6 +27,7 @@ pub mod config;
 pub mod doctor;
 pub mod error;
 pub mod fault;
+mod hash;
 pub mod id;
 pub mod keys;
 pub mod lifecycle;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use futures::future::join_all;
+use futures::{StreamExt as _, future::join_all};
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use viberchat_proto::types::v1::HistoryVisibility;
 
@@ -32,6 +32,9 @@ const LISTENER_LIMIT: Duration = Duration::from_secs(2);
 
 /// The contract's: heads and unread counts are equal through all doors after it.
 const POSITIONS_LAG: Duration = Duration::from_secs(1);
+
+/// Users who read everything at the same time.
+const READERS_MAX: usize = 4;
 
 const DOORS: [Door; 3] = [Door::Socket, Door::Http, Door::Grpc];
 
@@ -153,7 +156,9 @@ impl Crowd {
             self.catch_up().await?;
         }
         tokio::time::sleep(POSITIONS_LAG).await;
-        join_all(self.actors.iter().map(|actor| read_everything(actor, &self.shared.places))).await;
+        // All at once would be another load, under which a small machine may not answer in time.
+        let reading = self.actors.iter().map(|actor| read_everything(actor, &self.shared.places));
+        futures::stream::iter(reading).buffer_unordered(READERS_MAX).collect::<()>().await;
         Ok(())
     }
 

@@ -3,6 +3,8 @@
 
 use tonic::Request;
 
+use crate::hash::fnv1a;
+
 /// What calls with something in common go to the same instance by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Affinity(u64);
@@ -18,18 +20,13 @@ impl Affinity {
     pub(super) const ONE: Self = Self(0);
 
     pub(super) fn of(key: &[u8]) -> Self {
-        Self(hash(key))
+        Self(fnv1a(key))
     }
 
     /// How much the key wants to be at an instance: the greatest wins.
     pub(super) fn score(self, instance: &[u8]) -> u64 {
-        mix(hash(instance) ^ mix(self.0))
+        mix(fnv1a(instance) ^ mix(self.0))
     }
-}
-
-/// FNV-1a, 64 bits: the same in every process and release.
-fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// The finalizer of SplitMix64 (Steele, Lea, Flood 2014): every bit of the input moves half of the output's.
@@ -73,7 +70,6 @@ mod tests {
     /// Processes of different releases have to agree.
     #[test]
     fn the_place_of_a_key_is_the_same_for_ever() {
-        assert_eq!(hash(b"foobar"), 0x8594_4171_f739_67e8, "a published value of FNV-1a");
         assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf, "the first value of SplitMix64 with seed 0");
     }
 }
