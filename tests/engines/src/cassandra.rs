@@ -57,7 +57,16 @@ const LOGBACK: &str = r#"<configuration>
 </configuration>
 "#;
 
-/// One node, with the data center `datacenter1`. The daemon opens the port for CQL last.
+/// Of an authority that exists in tests only, and a node's for 127.0.0.1 with its key.
+const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../services/kit/src/tls/test_keys");
+
+/// Who vouches for the nodes over TLS.
+pub(crate) fn ca_file() -> PathBuf {
+    Path::new(CERTIFICATES).join("ca.pem")
+}
+
+/// One node, with the data center `datacenter1`. The daemon opens the port for CQL last. It
+/// speaks TLS to whoever begins with it.
 pub(crate) fn start() -> anyhow::Result<Option<Started>> {
     let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join("cassandra/lib");
     let (Some(version), Some(java)) = (version(&jars), java()) else { return Ok(None) };
@@ -65,6 +74,7 @@ pub(crate) fn start() -> anyhow::Result<Option<Started>> {
     let (native, storage) = (free_port()?, free_port()?);
     let at = folder.path().display();
     fs::write(folder.path().join("logback.xml"), LOGBACK)?;
+    fs::write(folder.path().join("keystore.pem"), keystore()?)?;
     fs::write(folder.path().join("cassandra.yaml"), settings(&at.to_string(), native, storage))?;
 
     let mut command = Command::new(java);
@@ -112,6 +122,12 @@ memtable_heap_space: 128MiB
 memtable_offheap_space: 128MiB
 file_cache_size: 32MiB
 key_cache_size: 8MiB
+client_encryption_options:
+  enabled: true
+  optional: true
+  keystore: {at}/keystore.pem
+  ssl_context_factory:
+    class_name: org.apache.cassandra.security.PEMBasedSslContextFactory
 paxos_variant: v2
 storage_compatibility_mode: NONE
 cdc_enabled: false
@@ -126,6 +142,12 @@ batch_size_warn_threshold: 1MiB
 batch_size_fail_threshold: 4MiB
 "
     )
+}
+
+/// The key, then the certificate.
+fn keystore() -> std::io::Result<String> {
+    let read = |name| fs::read_to_string(Path::new(CERTIFICATES).join(name));
+    Ok(read("server_key.pem")? + &read("server.pem")?)
 }
 
 /// Which version's jars are there.
