@@ -17,6 +17,15 @@ const OPTIONAL_KEYS: &[(&str, &str)] = &[
     ("[conversation.postgres]\n", POSTGRES_KEYS),
     ("[presence.postgres]\n", POSTGRES_KEYS),
     (
+        "[message.cassandra]\n",
+        "\
+# With tls = true: whom to trust, and who we are, if the nodes want to know.
+# ca_file = \"/etc/viberchat/cassandra-ca.pem\"
+# certificate_file = \"/etc/viberchat/cassandra.pem\"
+# key_file = \"/etc/viberchat/cassandra-key.pem\"
+",
+    ),
+    (
         "[auth]\n",
         "\
 # The public keys of the host application, RS256, ES256 or EdDSA: a file or an address, and whom to trust for it.
@@ -99,6 +108,7 @@ mod tests {
         let uncommented = uncommented.replace("base64:…", "base64:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
         let config: Config = toml::from_str(&uncommented).unwrap();
         assert!(config.keys.is_some() && config.auth.jwks_url.is_some(), "{uncommented}");
+        assert!(config.message.cassandra.ca_file.is_some() && config.message.cassandra.key_file.is_some());
         assert!(config.conversation.postgres.url.is_some() && config.presence.postgres.key_file.is_some());
     }
 }

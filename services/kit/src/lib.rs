@@ -9,6 +9,7 @@
 //! - [`keys`] the secrets of a deployment; [`page`] page tokens made with them.
 //! - [`config`], [`telemetry`], [`lifecycle`] what a process needs before it serves.
 //! - [`store`] what stores of several services need of an engine: PostgreSQL's settings, pool, retries and migrations.
+//! - [`tls`] whom a process trusts that calls a server, and who it is: certificates and keys from files.
 //! - [`fault`] mutants, kill points and the SQLite file layer of tests; asleep without the feature `testing`.
 //!
 //! What kit refuses: malformed ids in `id` and `keys`, callers in `auth::access` (the rules), `auth::layer` (metadata)
@@ -35,3 +36,4 @@ pub mod page;
 pub mod rpc;
 pub mod store;
 pub mod telemetry;
+pub mod tls;

@@ -63,6 +63,14 @@ const LOGBACK: &str = r#"<configuration>
 </configuration>
 "#;
 
+/// Of an authority that exists in tests only, and a node's for 127.0.0.1 with its key.
+const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../services/kit/src/tls/test_keys");
+
+/// Who vouches for the nodes over TLS.
+pub(crate) fn ca_file() -> PathBuf {
+    Path::new(CERTIFICATES).join("ca.pem")
+}
+
 /// Where a node listens, and whom it asks for the others.
 struct Node {
     host: Ipv4Addr,
@@ -74,7 +82,7 @@ struct Node {
     seeds: Vec<Ipv4Addr>,
 }
 
-/// One node, with the data center `datacenter1`.
+/// One node, with the data center `datacenter1`. It speaks TLS to whoever begins with it.
 pub(crate) fn start() -> anyhow::Result<Option<Started>> {
     let Some(installed) = Installed::find() else { return Ok(None) };
     let host = Ipv4Addr::LOCALHOST;
@@ -92,6 +100,7 @@ impl Node {
     fn command(&self, installed: &Installed, folder: &Path) -> anyhow::Result<Command> {
         let at = folder.display();
         fs::write(folder.join("logback.xml"), LOGBACK)?;
+        fs::write(folder.join("keystore.pem"), keystore()?)?;
         fs::write(folder.join("cassandra.yaml"), self.settings(&at.to_string()))?;
         let mut command = Command::new(&installed.java);
         command.args(["-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-da"]);
@@ -140,6 +149,12 @@ memtable_heap_space: 128MiB
 memtable_offheap_space: 128MiB
 file_cache_size: 32MiB
 key_cache_size: 8MiB
+client_encryption_options:
+  enabled: true
+  optional: true
+  keystore: {at}/keystore.pem
+  ssl_context_factory:
+    class_name: org.apache.cassandra.security.PEMBasedSslContextFactory
 paxos_variant: v2
 storage_compatibility_mode: NONE
 cdc_enabled: false
@@ -169,6 +184,12 @@ impl Installed {
         let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join("cassandra/lib");
         Some(Self { version: version(&jars)?, java: java()?, jars })
     }
+}
+
+/// The key, then the certificate.
+fn keystore() -> std::io::Result<String> {
+    let read = |name| fs::read_to_string(Path::new(CERTIFICATES).join(name));
+    Ok(read("server_key.pem")? + &read("server.pem")?)
 }
 
 /// Which version's jars are there.

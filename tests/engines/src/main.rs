@@ -15,6 +15,9 @@ fn main() -> anyhow::Result<ExitCode> {
     for server in Server::ALL {
         if let Some(found) = server.run()? {
             command.env(server.variable(), found.address());
+            if let (Some(variable), Some(ca_file)) = (server.ca_variable(), found.ca_file()) {
+                command.env(variable, ca_file);
+            }
             running.push(found);
         }
     }

@@ -1,4 +1,5 @@
 use std::env;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::supervised::Supervised;
@@ -48,6 +49,15 @@ impl Server {
         }
     }
 
+    /// Next to the address, certificates to trust for it stand here, if it speaks TLS.
+    #[must_use]
+    pub const fn ca_variable(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres | Self::Nats => None,
+            Self::Cassandra => Some("VIBERCHAT_TEST_CASSANDRA_CA"),
+        }
+    }
+
     /// The address of the server, started at the first call in this process if none is named. `None`, and a line that
     /// says so, if it is not installed. Blocks for the seconds that a start may take.
     ///
@@ -55,6 +65,19 @@ impl Server {
     /// If it does not start, or is missing where engines are required.
     #[must_use]
     pub fn address(self) -> Option<String> {
+        self.shared().map(|running| running.address.clone())
+    }
+
+    /// Certificates (PEM) to trust for TLS to that server. `None`: it has no TLS that is known here.
+    ///
+    /// # Panics
+    /// As [`Server::address`].
+    #[must_use]
+    pub fn ca_file(self) -> Option<PathBuf> {
+        self.shared()?.ca_file.clone()
+    }
+
+    fn shared(self) -> Option<&'static Running> {
         static POSTGRES: OnceLock<Option<Running>> = OnceLock::new();
         static NATS: OnceLock<Option<Running>> = OnceLock::new();
         static CASSANDRA: OnceLock<Option<Running>> = OnceLock::new();
@@ -64,7 +87,7 @@ impl Server {
             Self::Cassandra => &CASSANDRA,
         };
         let running = running.get_or_init(|| self.run().unwrap_or_else(|error| panic!("{}: {error:#}", self.name())));
-        running.as_ref().map(|running| running.address.clone())
+        running.as_ref()
     }
 
     /// The same, until the answer is dropped. Each call starts another one.
@@ -77,14 +100,16 @@ impl Server {
     pub fn run(self) -> anyhow::Result<Option<Running>> {
         if let Some(address) = env::var(self.variable()).ok().filter(|address| !address.is_empty()) {
             say(&format!("{}: at {address}", self.name()));
-            return Ok(Some(Running { address, _process: None }));
+            let ca_file = self.ca_variable().and_then(env::var_os).map(PathBuf::from);
+            return Ok(Some(Running { address, ca_file, _process: None }));
         }
         let Some(started) = self.start()? else {
             skip(&format!("no {}", self.name()));
             return Ok(None);
         };
         say(&format!("{}: {} at {}", self.name(), started.version, started.address));
-        Ok(Some(Running { address: started.address, _process: Some(started.process) }))
+        let ca_file = self.ca_variable().map(|_| cassandra::ca_file());
+        Ok(Some(Running { address: started.address, ca_file, _process: Some(started.process) }))
     }
 
     /// Starts one. `None`: it is not installed.
@@ -100,6 +125,7 @@ impl Server {
 /// A server that runs. One that we started ends when this is dropped, or when this process ends, however it ends.
 pub struct Running {
     address: String,
+    ca_file: Option<PathBuf>,
     _process: Option<Supervised>,
 }
 
@@ -108,5 +134,11 @@ impl Running {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Certificates (PEM) to trust for it, if it speaks TLS.
+    #[must_use]
+    pub fn ca_file(&self) -> Option<&Path> {
+        self.ca_file.as_deref()
     }
 }

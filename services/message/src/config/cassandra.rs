@@ -1,5 +1,8 @@
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use viberchat_kit::keys::Password;
+use viberchat_kit::tls::Identity;
 
 /// The section `message.cassandra`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +20,17 @@ pub struct CassandraConfig {
     pub username: String,
     /// Their password.
     pub password: Password,
+    /// Whether connections are encrypted. The certificate of each node has to name the IP address that it is reached at.
+    pub tls: bool,
+    /// Certificates (PEM) to trust, instead of the public ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// Our certificate (PEM), if the nodes want one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_file: Option<PathBuf>,
+    /// Its private key (PEM).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
     /// For a connection to be made.
     pub connect_timeout_ms: u64,
     /// For a read, and for a write that may be repeated.
@@ -38,6 +52,10 @@ impl Default for CassandraConfig {
             replication_factor: 3,
             username: String::new(),
             password: Password::default(),
+            tls: false,
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
             connect_timeout_ms: 5_000,
             request_timeout_ms: 5_000,
             append_timeout_ms: 5_000,
@@ -54,6 +72,12 @@ impl CassandraConfig {
     /// The keyspace.
     pub(crate) fn keyspace(&self) -> String {
         format!("{}_message", self.namespace)
+    }
+
+    /// Who we are, for nodes that want to know.
+    pub(crate) fn identity(&self) -> Option<Identity<'_>> {
+        let (certificate_file, key_file) = (self.certificate_file.as_deref()?, self.key_file.as_deref()?);
+        Some(Identity { certificate_file, key_file })
     }
 
     /// What is wrong, each with its key.
@@ -80,6 +104,11 @@ impl CassandraConfig {
         check("replication_factor", (1..=9).contains(&self.replication_factor), "1 to 9");
         let signs_in = self.username.is_empty() == self.password.is_empty();
         check("password", signs_in, "set exactly if username is");
+        // Whoever names them expects encryption.
+        check("ca_file", self.tls || self.ca_file.is_none(), "left out without tls");
+        check("certificate_file", self.tls || self.certificate_file.is_none(), "left out without tls");
+        let both = self.certificate_file.is_some() == self.key_file.is_some();
+        check("key_file", both, "set exactly if certificate_file is");
         check("connect_timeout_ms", self.connect_timeout_ms >= 1, "at least 1");
         check("request_timeout_ms", self.request_timeout_ms >= 1, "at least 1");
         check("append_timeout_ms", self.append_timeout_ms >= 1, "at least 1");
@@ -102,6 +131,7 @@ mod tests {
             config.findings().join(", ")
         };
         assert_eq!(refused(|_| {}), "");
+        assert_eq!(refused(|config| (config.tls, config.ca_file) = (true, Some("ca.pem".into()))), "");
         for (key, said) in [
             ("contact_points", refused(|config| config.contact_points.clear())),
             ("contact_points", refused(|config| config.contact_points = vec!["host".to_owned()])),
@@ -110,6 +140,15 @@ mod tests {
             ("data_center", refused(|config| config.data_center = "it's".to_owned())),
             ("replication_factor", refused(|config| config.replication_factor = 0)),
             ("password", refused(|config| config.username = "somebody".to_owned())),
+            ("ca_file", refused(|config| config.ca_file = Some("ca.pem".into()))),
+            (
+                "certificate_file",
+                refused(|config| {
+                    (config.certificate_file, config.key_file) = (Some("own.pem".into()), Some("key.pem".into()));
+                }),
+            ),
+            ("key_file", refused(|config| (config.tls, config.certificate_file) = (true, Some("own.pem".into())))),
+            ("key_file", refused(|config| (config.tls, config.key_file) = (true, Some("key.pem".into())))),
             ("connect_timeout_ms", refused(|config| config.connect_timeout_ms = 0)),
             ("request_timeout_ms", refused(|config| config.request_timeout_ms = 0)),
             ("append_timeout_ms", refused(|config| config.append_timeout_ms = 0)),

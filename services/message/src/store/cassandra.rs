@@ -57,6 +57,7 @@ use tokio::time::Instant;
 use viberchat_kit::clock::SharedClock;
 use viberchat_kit::fault;
 use viberchat_kit::id::{ConversationId, UserId};
+use viberchat_kit::tls::TlsError;
 
 use self::bucket::Buckets;
 use self::error::{corrupt, unavailable};
@@ -96,6 +97,9 @@ pub(crate) enum OpenError {
     /// It refuses what stands for something that another process may be making at this moment.
     #[error("Cassandra: {0}")]
     TooEarly(String),
+    /// Its certificates or our key cannot be read.
+    #[error("message.cassandra: {0}")]
+    Tls(#[from] TlsError),
     /// Written by a later release.
     #[error("the keyspace {keyspace} has schema version {found}, this release knows {known}")]
     TooNew {

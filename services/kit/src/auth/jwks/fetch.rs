@@ -1,7 +1,6 @@
 //! One GET of one document: no redirections, no cookies, no connection kept. The deadline is the caller's.
 
 use std::io;
-use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -12,39 +11,13 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::source::{JWKS_BYTES_MAX, JwksError, JwksUrl};
-
-/// The public certificate authorities, or only those of the file.
-pub(super) fn trust(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, JwksError> {
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            let pem = std::fs::read(path).map_err(|cause| JwksError::File { path: path.to_owned(), cause })?;
-            for certificate in CertificateDer::pem_slice_iter(&pem) {
-                let added = certificate.ok().and_then(|certificate| roots.add(certificate).ok());
-                added.ok_or_else(|| JwksError::NoCertificates(path.to_owned()))?;
-            }
-            if roots.is_empty() {
-                return Err(JwksError::NoCertificates(path.to_owned()));
-            }
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider has the ciphers of TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
 
 /// The document, at most [`JWKS_BYTES_MAX`].
 pub(super) async fn get(url: &JwksUrl, tls: Arc<ClientConfig>) -> Result<Bytes, JwksError> {

@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::fetch;
 use super::keys::InvalidJwks;
+use crate::tls::{self, TlsError};
 
 /// Bytes of a key set at most.
 pub const JWKS_BYTES_MAX: usize = 256 * 1024;
@@ -20,7 +21,7 @@ pub const JWKS_BYTES_MAX: usize = 256 * 1024;
 /// The keys could not be read. The last good ones stay.
 #[derive(Debug, thiserror::Error)]
 pub enum JwksError {
-    /// The file, or the file of the certificates.
+    /// The file.
     #[error("{}: {cause}", path.display())]
     File {
         /// As it is configured.
@@ -44,8 +45,8 @@ pub enum JwksError {
     #[error("http is for loopback only, and the name stands for another machine")]
     NotLoopback,
     /// The certificates to trust.
-    #[error("{}: no certificates that can be trusted", .0.display())]
-    NoCertificates(PathBuf),
+    #[error(transparent)]
+    Trust(#[from] TlsError),
     /// Not within the configured time.
     #[error("it did not come in time")]
     Timeout,
@@ -72,9 +73,9 @@ impl JwksSource {
     /// A server. `ca_file` has the certificates (PEM) to trust instead of the public ones.
     ///
     /// # Errors
-    /// [`JwksError::File`] and [`JwksError::NoCertificates`].
+    /// [`JwksError::Trust`].
     pub fn url(url: JwksUrl, ca_file: Option<&Path>) -> Result<Self, JwksError> {
-        Ok(Self::Url { url, tls: fetch::trust(ca_file)? })
+        Ok(Self::Url { url, tls: tls::client_config(ca_file, None)? })
     }
 
     pub(super) async fn read(&self) -> Result<Bytes, JwksError> {

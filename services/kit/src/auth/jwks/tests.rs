@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::auth::test_keys::{TestKey, ec_1, jwks, rsa_1, rsa_2};
 use crate::lifecycle::Lifecycle;
+use crate::tls::tests::{acceptor, test_file};
 
 const TIMING: JwksTiming = JwksTiming {
     refresh: Duration::from_secs(300),
@@ -283,28 +284,9 @@ fn a_file_is_looked_at_every_ten_seconds_at_least() {
     assert_eq!(jwks.timing.refresh, FILE_REFRESH_MAX);
 }
 
-fn test_file(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/auth/test_keys").join(name)
-}
-
-fn acceptor() -> tokio_rustls::TlsAcceptor {
-    use rustls::pki_types::pem::PemObject as _;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let certificate = CertificateDer::from_pem_file(test_file("server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(test_file("server_key.pem")).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
-    tokio_rustls::TlsAcceptor::from(Arc::new(config))
-}
-
 #[tokio::test]
 async fn over_https_only_who_is_trusted_is_believed() {
-    let server = HostServer::serve(document(&[&rsa_1()]), Some(acceptor())).await;
+    let server = HostServer::serve(document(&[&rsa_1()]), Some(acceptor(false))).await;
     let trusting = Jwks::new(server.source(Some(&test_file("ca.pem"))), TIMING, &Metrics::new());
     trusting.refresh().await.unwrap();
     assert_eq!(answer_to(&trusting, &rsa_1()), Ok(()));
@@ -313,17 +295,6 @@ async fn over_https_only_who_is_trusted_is_believed() {
         matches!(&error, JwksError::Unreachable(cause) if cause.to_string().contains("UnknownIssuer")),
         "{error:?}"
     );
-}
-
-#[test]
-fn a_file_without_certificates_is_refused() {
-    let url = || "https://id.example.org/keys".parse().unwrap();
-    let file = tempfile::NamedTempFile::new().unwrap();
-    for text in ["", "text", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-        std::fs::write(file.path(), text).unwrap();
-        assert!(matches!(JwksSource::url(url(), Some(file.path())), Err(JwksError::NoCertificates(_))), "{text}");
-    }
-    assert!(matches!(JwksSource::url(url(), Some(Path::new("/nowhere"))), Err(JwksError::File { .. })));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::statement::{Consistency, SerialConsistency};
+use viberchat_kit::tls;
 
 use super::OpenError;
 use super::routing::RingOrder;
@@ -34,6 +35,10 @@ pub(super) async fn connect(config: &CassandraConfig) -> Result<Session, OpenErr
     }
     if !config.username.is_empty() {
         builder = builder.user(&config.username, config.password.expose());
+    }
+    if config.tls {
+        // The driver asks each node for a certificate of its IP address.
+        builder = builder.tls_context(Some(tls::client_config(config.ca_file.as_deref(), config.identity())?));
     }
     builder.build().await.map_err(|error| OpenError::Engine(error.to_string()))
 }

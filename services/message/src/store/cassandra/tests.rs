@@ -2,8 +2,10 @@
 //! some, and what only this engine can get wrong.
 
 use futures::future::join_all;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OnceCell;
-use viberchat_engines::Server;
+use viberchat_engines::{Server, say};
 use viberchat_kit::clock::{SystemClock, Timestamp};
 use viberchat_kit::id::{Entropy as _, SystemEntropy};
 use viberchat_kit::telemetry::Metrics;
@@ -306,4 +308,78 @@ async fn several_that_start_at_any_time_make_one_schema() {
     for migrated in join_all(starts).await {
         assert!(migrated.is_ok(), "{migrated:?}");
     }
+}
+
+/// The node that the tests share, over TLS, and a new keyspace in it.
+async fn encrypted() -> Option<CassandraConfig> {
+    let config = new_keyspace().await?;
+    let Some(ca_file) = Server::Cassandra.ca_file() else {
+        say("SKIPPED: TLS to this Cassandra (VIBERCHAT_TEST_CASSANDRA_CA names no certificates)");
+        return None;
+    };
+    Some(CassandraConfig { tls: true, ca_file: Some(ca_file), ..config })
+}
+
+/// What stands in the way of a connection.
+async fn refusal(config: &CassandraConfig) -> OpenError {
+    session::connect(config).await.err().unwrap()
+}
+
+#[tokio::test]
+async fn over_tls_the_log_is_the_one_that_it_is_without() {
+    let Some(config) = encrypted().await else { return };
+    migrate(&config, false).await.unwrap();
+    let plain = CassandraConfig { tls: false, ca_file: None, ..config.clone() };
+    let (over_tls, without) = (Cassandra(config), Cassandra(plain));
+    in_space(Box::pin(async {
+        let mut log = Writer::new(id(1));
+        fill(&over_tls.open().await, &mut log, 20).await;
+        fill(&without.open().await, &mut log, 3).await;
+        assert_eq!(bodies(&over_tls.open().await, 1).await.len(), 23);
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_whose_certificate_nobody_trusted_signed_gets_no_connection() {
+    let Some(config) = encrypted().await else { return };
+    let config = CassandraConfig { ca_file: None, ..config };
+    let error = refusal(&config).await;
+    assert!(matches!(&error, OpenError::Engine(why) if why.contains("UnknownIssuer")), "{error}");
+    let findings = examine(&config, &SystemClock).await;
+    assert!(findings.iter().any(|finding| finding.to_string().contains("UnknownIssuer")), "{findings:?}");
+}
+
+#[tokio::test]
+async fn a_node_at_an_address_that_its_certificate_does_not_name_gets_no_connection() {
+    let Some(mut config) = encrypted().await else { return };
+    let node = config.contact_points.remove(0);
+    let Ok(elsewhere) = TcpListener::bind("127.0.0.2:0").await else {
+        return say("SKIPPED: a node at another address (127.0.0.2 is none of this machine)");
+    };
+    config.contact_points = vec![elsewhere.local_addr().unwrap().to_string()];
+    let relay = async {
+        loop {
+            let (mut inner, mut outer) =
+                (TcpStream::connect(&node).await.unwrap(), elsewhere.accept().await.unwrap().0);
+            let _ = copy_bidirectional(&mut inner, &mut outer).await;
+        }
+    };
+    let error = tokio::select! {
+        () = relay => unreachable!("it has no end"),
+        error = refusal(&config) => error,
+    };
+    assert!(matches!(&error, OpenError::Engine(why) if why.contains("not valid for name")), "{error}");
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_used_are_named() {
+    let config = CassandraConfig { tls: true, ca_file: Some("/nowhere/ca.pem".into()), ..CassandraConfig::default() };
+    let error = refusal(&config).await;
+    assert!(matches!(error, OpenError::Tls(TlsError::File { .. })), "{error}");
+    let findings = examine(&config, &SystemClock).await;
+    assert!(
+        findings.iter().any(|finding| finding.to_string().contains("/nowhere/ca.pem: No such file")),
+        "{findings:?}"
+    );
 }
