@@ -1,5 +1,7 @@
 //! What `viberchat doctor` says of a Cassandra.
 
+use std::collections::HashMap;
+
 use scylla::client::session::Session;
 use scylla::statement::{Consistency, Statement};
 use viberchat_kit::clock::{Clock, Timestamp};
@@ -41,7 +43,7 @@ async fn ask(config: &CassandraConfig, clock: &dyn Clock, about: &str) -> Result
             "name the data center of the nodes: writes go to it",
         ),
     ];
-    findings.extend(settings(&session, about, config).await?);
+    findings.extend(engine(&session, about, config).await?);
     let missing = schema::migrate(&session, config, true).await?;
     let said =
         if missing.is_empty() { "up to date".to_owned() } else { format!("{} statements are missing", missing.len()) };
@@ -56,32 +58,65 @@ async fn ask(config: &CassandraConfig, clock: &dyn Clock, about: &str) -> Result
     Ok(findings)
 }
 
-/// Copies, and what the node syncs and how it decides conditions. ScyllaDB has no such settings to read.
-async fn settings(session: &Session, about: &str, config: &CassandraConfig) -> Result<Vec<Finding>, OpenError> {
-    let copies = config.replication_factor;
+/// Copies, how conditions are decided, what is synced. ScyllaDB has no such settings to read, and tablets instead.
+async fn engine(session: &Session, about: &str, config: &CassandraConfig) -> Result<Vec<Finding>, OpenError> {
+    let keyspace = config.keyspace();
+    let copies = copies(session, config, &keyspace).await?;
     let mut findings = vec![Finding::when(
         copies >= COPIES_MIN,
         about,
-        format!("replication_factor {copies}"),
-        Verdict::Doubtful,
-        "three copies or more: with fewer an acknowledged message may be on one disk only",
+        format!("{copies} copies in {}", config.data_center),
+        if copies == 0 { Verdict::Bad } else { Verdict::Doubtful },
+        "three copies or more: ALTER KEYSPACE, then repair; with fewer an acknowledged message may be on one disk only",
     )];
     let setting = |name: &'static str| async move {
-        let question = format!("SELECT value FROM system_views.settings WHERE name = '{name}'");
-        // Other engines do not have the table.
-        Ok::<_, OpenError>(row::<(Option<String>,)>(session, &question).await.ok().flatten().and_then(|(value,)| value))
+        text(session, &format!("SELECT value FROM system_views.settings WHERE name = '{name}'")).await
     };
-    if let Some(variant) = setting("paxos_variant").await? {
+    if let Some(variant) = setting("paxos_variant").await {
         let advice = "set paxos_variant: v2 on all nodes; others lose reads that have to be linear, or refuse writes";
-        let is_good = variant.starts_with("v2");
-        findings.push(Finding::when(is_good, about, format!("paxos_variant {variant}"), Verdict::Bad, advice));
+        // Not its variants, which give up what we need of it.
+        findings.push(Finding::when(variant == "v2", about, format!("paxos_variant {variant}"), Verdict::Bad, advice));
     }
-    if let Some(sync) = setting("commitlog_sync").await? {
+    if let Some(sync) = setting("commitlog_sync").await {
         let advice = "one node that acknowledges before its disk has it loses that with its power: group or batch";
         let is_good = sync != "periodic" || copies >= COPIES_MIN;
         findings.push(Finding::when(is_good, about, format!("commitlog_sync {sync}"), Verdict::Doubtful, advice));
     }
+    let of_log = format!("WHERE keyspace_name = '{keyspace}' AND table_name = 'conversation_log'");
+    if let Some(repair) = text(session, &format!("SELECT read_repair FROM system_schema.tables {of_log}")).await {
+        let advice = "ALTER TABLE conversation_log WITH read_repair = 'BLOCKING': else what was read may be gone again";
+        findings.push(Finding::when(
+            repair == "BLOCKING",
+            about,
+            format!("read_repair {repair}"),
+            Verdict::Bad,
+            advice,
+        ));
+    }
+    let tablets =
+        format!("SELECT initial_tablets FROM system_schema.scylla_keyspaces WHERE keyspace_name = '{keyspace}'");
+    if let Ok(Some((Some(_),))) = row::<(Option<i32>,)>(session, &tablets).await {
+        let advice = "make the keyspace anew WITH tablets = {'enabled': false}: conditional writes need it";
+        findings.push(Finding::bad(about, format!("{keyspace} has tablets"), advice));
+    }
     Ok(findings)
+}
+
+/// In the data center that is written to: of the keyspace, or of the one that would be made.
+async fn copies(session: &Session, config: &CassandraConfig, keyspace: &str) -> Result<u32, OpenError> {
+    type Replication = HashMap<String, String>;
+    let question = format!("SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = '{keyspace}'");
+    Ok(match row::<(Replication,)>(session, &question).await? {
+        Some((replication,)) => {
+            replication.get(&config.data_center).and_then(|copies| copies.parse().ok()).unwrap_or_default()
+        }
+        None => config.replication_factor,
+    })
+}
+
+/// One value. `None`: the engine has none, or no such table.
+async fn text(session: &Session, question: &str) -> Option<String> {
+    row::<(Option<String>,)>(session, question).await.ok().flatten().and_then(|(value,)| value)
 }
 
 async fn row<T>(session: &Session, question: &str) -> Result<Option<T>, OpenError>

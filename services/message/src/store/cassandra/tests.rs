@@ -383,3 +383,30 @@ async fn files_that_cannot_be_used_are_named() {
         "{findings:?}"
     );
 }
+
+#[tokio::test]
+async fn doctor_looks_at_the_keyspace_that_is_there() {
+    let Some(config) = new_keyspace().await else { return };
+    let said = async |config: &CassandraConfig| -> Vec<String> {
+        examine(config, &SystemClock).await.iter().map(ToString::to_string).collect()
+    };
+    let has = |findings: &[String], verdict: &str, what: &str| {
+        findings.iter().any(|finding| finding.contains(verdict) && finding.contains(what))
+    };
+    let planned = CassandraConfig { replication_factor: 3, ..config.clone() };
+    let before = said(&planned).await;
+    assert!(
+        has(&before, "ok", "3 copies in datacenter1") && has(&before, "WARN", "statements are missing"),
+        "{before:?}"
+    );
+    migrate(&config, false).await.unwrap();
+    let after = said(&planned).await;
+    assert!(has(&after, "WARN", "1 copies in datacenter1") && has(&after, "ok", "up to date"), "{after:?}");
+    assert!(has(&after, "ok", "paxos_variant v2") && has(&after, "ok", "read_repair BLOCKING"), "{after:?}");
+    let session = session::connect(&config).await.unwrap();
+    let table = format!("{}.conversation_log", config.keyspace());
+    session.query_unpaged(format!("ALTER TABLE {table} WITH read_repair = 'NONE'"), ()).await.unwrap();
+    let elsewhere = CassandraConfig { data_center: "elsewhere".to_owned(), ..config };
+    let changed = said(&elsewhere).await;
+    assert!(has(&changed, "FAIL", "read_repair NONE") && has(&changed, "FAIL", "0 copies in elsewhere"), "{changed:?}");
+}
