@@ -16,8 +16,7 @@ const COPIES_MIN: u32 = 3;
 /// What is good and bad about the cluster of these settings.
 pub(crate) async fn examine(config: &CassandraConfig, clock: &dyn Clock) -> Vec<Finding> {
     let about = format!("Cassandra {}", config.contact_points.join(","));
-    let advice =
-        "look at contact_points, username and password, tls and its files, the network, and whether the nodes run";
+    let advice = "look at contact_points, data_center, username and password, tls and its files, the network, and whether the nodes run";
     match tokio::time::timeout(PATIENCE * 2, ask(config, clock, &about)).await {
         Ok(Ok(findings)) => findings,
         Ok(Err(error)) => vec![Finding::bad(about, causes(&error), advice)],
