@@ -64,7 +64,7 @@ async fn engine(session: &Session, about: &str, config: &CassandraConfig) -> Res
     let mut findings = vec![Finding::when(
         copies >= COPIES_MIN,
         about,
-        format!("{copies} copies in {}", config.data_center),
+        format!("copies in {}: {copies}", config.data_center),
         if copies == 0 { Verdict::Bad } else { Verdict::Doubtful },
         "three copies or more: ALTER KEYSPACE, then repair; with fewer an acknowledged message may be on one disk only",
     )];
