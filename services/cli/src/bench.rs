@@ -171,6 +171,17 @@ impl Bench {
         floor.cassandra(&order, time).map(Some)
     }
 
+    /// An engine that has just started compiles itself for a minute of work, at the cost of whatever is measured meanwhile.
+    fn warm_up(&self) -> anyhow::Result<()> {
+        let time = Duration::from_secs(if self.plan.quick { 1 } else { 25 });
+        let mut floor = BlockingFloor::start(self.folder(), &self.pinning)?;
+        let appends = [(64, 1), (1, 64)].map(|(partitions, entries)| What::Append { partitions, entries });
+        for what in appends.into_iter().chain([What::Read { messages: 20_000, calls: 64 }]) {
+            self.driver(&mut floor, what, time)?;
+        }
+        Ok(())
+    }
+
     /// As many sockets as wanted, or as this process may open.
     fn sockets(&self, wanted: usize) -> (usize, Option<String>) {
         let free = self.machine.open_files_max.map_or(u64::MAX, |files| files.saturating_sub(SPARE_FILES));
@@ -244,6 +255,10 @@ async fn measure(bench: Bench, only: &[Name]) -> Report {
         None => None,
         Some(engines) => engines.commitlog_sync().await.map_err(|error| failures.push(format!("{error:#}"))).ok(),
     };
+    if bench.engines.is_some() {
+        eprintln!("warming up …");
+        failures.extend(bench.warm_up().err().map(|error| format!("{error:#}")));
+    }
     for name in Name::ALL.into_iter().filter(|name| only.contains(name)) {
         eprintln!("measuring {name:?} …");
         let measured = match name {
