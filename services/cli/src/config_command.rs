@@ -19,7 +19,7 @@ const OPTIONAL_KEYS: &[(&str, &str)] = &[
     (
         "[message.cassandra]\n",
         "\
-# With tls = true: whom to trust, and who we are, if the nodes want to know.
+# Over TLS: whom to trust, and who we are, if the nodes want to know.
 # ca_file = \"/etc/viberchat/cassandra-ca.pem\"
 # certificate_file = \"/etc/viberchat/cassandra.pem\"
 # key_file = \"/etc/viberchat/cassandra-key.pem\"
