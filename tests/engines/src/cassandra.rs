@@ -80,6 +80,8 @@ struct Node {
     /// Its place in the ring.
     token: Option<i64>,
     seeds: Vec<Ipv4Addr>,
+    /// Lives too short for compiling well to pay.
+    is_brief: bool,
 }
 
 /// One node, with the data center `datacenter1`. It speaks TLS to whoever begins with it.
@@ -87,7 +89,7 @@ pub(crate) fn start() -> anyhow::Result<Option<Started>> {
     let Some(installed) = Installed::find() else { return Ok(None) };
     let host = Ipv4Addr::LOCALHOST;
     let (native, storage) = (free_port()?, free_port()?);
-    let node = Node { host, native, storage, token: None, seeds: vec![host] };
+    let node = Node { host, native, storage, token: None, seeds: vec![host], is_brief: false };
     let folder = Folder::new("cassandra", None)?;
     let command = node.command(&installed, folder.path())?;
     let process = folder.supervise(&command, "KILL", PATIENCE, || accepts(host, native))?;
@@ -104,6 +106,7 @@ impl Node {
         fs::write(folder.join("cassandra.yaml"), self.settings(&at.to_string()))?;
         let mut command = Command::new(&installed.java);
         command.args(["-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-da"]);
+        command.args(self.is_brief.then_some("-XX:TieredStopAtLevel=1"));
         command.args(OPENED.iter().map(|package| format!("--add-opens={package}=ALL-UNNAMED")));
         command.args(EXPORTED.iter().map(|package| format!("--add-exports={package}=ALL-UNNAMED")));
         for property in [
@@ -125,7 +128,7 @@ impl Node {
     }
 
     fn settings(&self, at: &str) -> String {
-        let Self { host, native, storage, token, seeds } = self;
+        let Self { host, native, storage, token, seeds, .. } = self;
         let token = token.map_or_else(String::new, |token| format!("initial_token: {token}\n"));
         let seeds = seeds.iter().map(|seed| format!("{seed}:{storage}")).collect::<Vec<_>>().join(",");
         format!(

@@ -33,7 +33,7 @@ async fn sends_that_are_retried_when_four_buckets_have_passed_are_stored_once() 
 }
 
 async fn retry_all(settings: &Settings) -> Result<()> {
-    let sends: u64 = size_from_environment("VIBERCHAT_TEST_SENDS", 640);
+    let sends: u64 = size_from_environment("VIBERCHAT_TEST_SENDS", 2_000);
     let mut race = Race::open(settings).await?;
     let (writers, messages, recorder) = (&race.writers, &mut race.peers.messages, &race.recorder);
     let over = AtomicBool::new(false);

@@ -25,7 +25,7 @@ pub struct Config {
     /// The password of `user`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Password>,
-    /// Certificates of authorities to trust besides those of the system, PEM.
+    /// Certificates of authorities to trust instead of those of the system, PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// The certificate by which this process is known, PEM, with `key_file`.

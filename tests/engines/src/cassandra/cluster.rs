@@ -55,7 +55,7 @@ impl CassandraCluster {
         let storage = free_port_of(&hosts).context("no port is free on all addresses")?;
         let mut cluster = Self { installed, members: Vec::new() };
         for (host, token) in hosts.into_iter().zip(TOKENS) {
-            let node = Node { host, native, storage, token: Some(token), seeds: hosts.to_vec() };
+            let node = Node { host, native, storage, token: Some(token), seeds: hosts.to_vec(), is_brief: true };
             let folder = Folder::new("cassandra", None)?;
             let mut member = Member { node, state: State::Lost };
             member.start(&cluster.installed, folder)?;

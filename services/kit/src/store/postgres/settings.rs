@@ -19,7 +19,7 @@ pub struct Settings {
     pub namespace: String,
     /// `disable`, `prefer` (without a check of the server), `require`, `verify_ca` or `verify_full`.
     pub tls: Tls,
-    /// Certificates (PEM) to trust, instead of the public ones.
+    /// Certificates (PEM) to trust besides the public ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// Our certificate (PEM), if the server wants one.
