@@ -35,6 +35,7 @@ const SETTINGS: &[(&str, &str, &str)] = &[
     ("auth", "services/cli/src/config/auth.rs", "Auth"),
     ("keys", "services/kit/src/keys.rs", "Keys"),
     ("services", "services/cli/src/config/services.rs", "Services"),
+    ("bus", "services/kit/src/bus/config.rs", "Config"),
     ("conversation", "services/conversation/src/config.rs", "Config"),
     ("conversation.postgres", POSTGRES, "Settings"),
     ("message", "services/message/src/config.rs", "Config"),
