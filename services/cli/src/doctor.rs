@@ -220,7 +220,7 @@ mod tests {
         viberchat_conversation::migrate_schema(&config.conversation, false).await.unwrap();
         let findings = examine(&config).await;
         assert!(findings.iter().all(|finding| finding.verdict != Verdict::Bad), "{findings:?}");
-        let one_copy = of(&findings, "Cassandra").into_iter().find(|found| found.found.contains("replication_factor"));
+        let one_copy = of(&findings, "Cassandra").into_iter().find(|found| found.found.contains("copies in"));
         assert_eq!(one_copy.unwrap().verdict, Verdict::Doubtful);
     }
 }
