@@ -31,7 +31,7 @@ const ACKS_BETWEEN: usize = 100;
 const CLOCK_AHEAD: Duration = Duration::from_secs(3_600);
 
 /// By how much what is promised in time may be late: so many processes on a small machine spend seconds waiting for a core.
-const SLACK: Duration = Duration::from_secs(9);
+pub(super) const SLACK: Duration = Duration::from_secs(9);
 
 /// Gateways that stop send their users away within a second.
 fn settings() -> Result<Option<Settings>> {
