@@ -82,14 +82,14 @@ impl Questions {
 }
 
 impl Registry {
-    /// The stream brings a conversation's entries from the one after `after_seq` on.
-    pub(crate) fn topic_is_live(&self, conversation: ConversationId, after_seq: u64) {
+    /// The stream brings a conversation's entries, whose log has those up to `head_seq`.
+    pub(crate) fn topic_is_live(&self, conversation: ConversationId, head_seq: u64) {
         let Some(topic) = self.topic(conversation) else {
             return self.topic_wishes.remove(conversation);
         };
         let mut followers = topic.followers();
         followers.is_live = true;
-        topic.advance_head(after_seq);
+        topic.advance_head(head_seq);
         for follower in &mut followers.list {
             let mut state = follower.user.state();
             for member in &state.sessions {

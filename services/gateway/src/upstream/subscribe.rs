@@ -115,7 +115,8 @@ fn take(registry: &Registry, response: SubscribeResponse, run: &mut Run, later: 
         Some(Push::Subscribed(subscribed)) => {
             run.deliver(registry);
             if let Ok(conversation) = ConversationId::parse(&subscribed.conversation_id) {
-                registry.topic_is_live(conversation, subscribed.after_seq);
+                // Entries between the two are on their way. Until they are here, who resumes is not complete.
+                registry.topic_is_live(conversation, subscribed.head_seq.max(subscribed.after_seq));
             }
         }
         Some(Push::Unsubscribed(ended)) => {
