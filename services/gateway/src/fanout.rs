@@ -224,4 +224,4 @@ fn pop_if<T>(queue: &Mutex<VecDeque<(Instant, T)>>, is_over: impl Fn(Instant) ->
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

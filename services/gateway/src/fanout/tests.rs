@@ -21,7 +21,7 @@ fn user(name: &str) -> UserId {
     UserId::parse(name).expect("a good id")
 }
 
-fn conversation(number: u8) -> ConversationId {
+pub(crate) fn conversation(number: u8) -> ConversationId {
     ConversationId::from_bytes([number; 16])
 }
 
@@ -29,7 +29,7 @@ fn membership(number: u8, kind: ConversationKind) -> Membership {
     Membership { conversation_id: conversation(number).to_string(), kind: kind.into(), ..Membership::default() }
 }
 
-fn group(number: u8) -> Membership {
+pub(crate) fn group(number: u8) -> Membership {
     membership(number, ConversationKind::Group)
 }
 
@@ -54,7 +54,7 @@ fn identity(session_id: &str) -> Identity {
 }
 
 /// A session that has said hello.
-fn join(registry: &Registry, name: &str) -> (Arc<User>, Arc<Member>) {
+pub(crate) fn join(registry: &Registry, name: &str) -> (Arc<User>, Arc<Member>) {
     let now = Instant::now();
     let config = Config { outbox_push_bytes_max: 64 * 1024 * 1024, ..Config::default() };
     let mut session = Session::new(Arc::new(config), Encoding::Json, now);

@@ -161,3 +161,24 @@ impl Stream for Feed {
         Poll::Ready(Some(SubscribeRequest { context: Some(context), request: Some(change) }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use viberchat_proto::message::v1::Subscribed;
+
+    use super::*;
+    use crate::fanout::tests::{conversation, group, join};
+
+    /// Else a session that resumes before they come is told that it has everything.
+    #[test]
+    fn entries_that_a_new_stream_has_not_brought_yet_count_as_there() {
+        let registry = Registry::default();
+        let _alice = join(&registry, "alice");
+        registry.snapshot("alice", &[group(1)], Instant::now());
+        let conversation_id = conversation(1).to_string();
+        let subscribed = Subscribed { conversation_id, after_seq: 2, head_seq: 3, ..Subscribed::default() };
+        let response = SubscribeResponse { push: Some(Push::Subscribed(subscribed)) };
+        take(&registry, response, &mut Run::default(), &mut Later::default());
+        assert_eq!(registry.known_head(conversation(1)), Some(3));
+    }
+}

@@ -96,7 +96,7 @@ impl CassandraStore {
     ) -> Result<MessageSlice> {
         let (_, head) = self.settled(conversation_id).await?;
         let key = PageKey { conversation_id, head_seq: head.seq, range, limit };
-        let entry = self.pages.entry(key).or_try_insert_with(self.read_page(conversation_id, head, range, limit)).await;
+        let entry = self.pages.entry(key).or_try_insert_with(self.read_page(key, head)).await;
         let entry = entry.map_err(|error: Arc<StoreError>| (*error).clone())?;
         let counted = if entry.is_fresh() { &self.metrics.pages_read } else { &self.metrics.pages_known };
         counted.inc();
@@ -108,13 +108,8 @@ impl CassandraStore {
         Ok(slice)
     }
 
-    async fn read_page(
-        &self,
-        conversation_id: ConversationId,
-        head: Head,
-        range: MessageRange,
-        limit: ReadLimit,
-    ) -> Result<Arc<KeptPage>> {
+    async fn read_page(&self, key: PageKey, head: Head) -> Result<Arc<KeptPage>> {
+        let PageKey { conversation_id, range, limit, .. } = key;
         let from = match range {
             MessageRange::Before(seq) => seq.min(head.seq + 1),
             MessageRange::After(seq) => seq,

@@ -14,8 +14,7 @@ macro_rules! entry_columns {
     () => {
         "seq, message_no, last_message_seq, conversation_version, create_time_ms, kind, target_seq, actor_user_id, \
          request_id, fingerprint, body, effects, erased, edit_seq, edit_time_ms, edit_body, edits, delete_seq, \
-         delete_time_ms, pin_seq, pin_time_ms, pin_user_id, reacted, \
-         head_seq"
+         delete_time_ms, pin_seq, pin_time_ms, pin_user_id, reacted, head_seq"
     };
 }
 pub(super) use entry_columns;
