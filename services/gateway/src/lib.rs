@@ -115,7 +115,7 @@ pub struct Service {
 pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
     config.validate()?;
     let timeout = millis(config.call_timeout_ms);
-    let presences = deps.presence.each_instance();
+    let (messages, presences) = (deps.message.each_instance(), deps.presence.each_instance());
     let gateway = Arc::new(Gateway {
         registry: Arc::new(Registry::default()),
         upstream: Upstream::new(deps.conversation, deps.message, deps.presence, timeout),
@@ -133,16 +133,16 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, BuildError> {
         connections: Arc::new(Semaphore::new(config.connections_max as usize)),
         config: Arc::new(config),
     });
-    start(&gateway, presences);
+    start(&gateway, messages, presences);
     let router = http::router(gateway.clone(), deps.extra);
     Ok(Service { gateway, router, is_serving: AtomicBool::new(false) })
 }
 
-fn start(gateway: &Arc<Gateway>, presences: EachInstance) {
+fn start(gateway: &Arc<Gateway>, messages: EachInstance, presences: EachInstance) {
     let end = CancellationToken::new();
     let (registry, upstream, lifecycle) = (&gateway.registry, &gateway.upstream, &gateway.lifecycle);
     let grace = millis(gateway.config.membership_grace_ms);
-    lifecycle.spawn("gateway.sends", upstream::sends::run(gateway.sends.clone(), upstream.clone(), end.clone()));
+    lifecycle.spawn("gateway.sends", upstream::sends::run(gateway.sends.clone(), messages, end.clone()));
     lifecycle.spawn("gateway.subscribe", upstream::subscribe::run(registry.clone(), upstream.clone(), end.clone()));
     lifecycle.spawn(
         "gateway.memberships",

@@ -2,13 +2,15 @@
 //!
 //! Map: `calls` are unary calls for frames, `pump` the reads of the pump, `views` asks what users may see of a log;
 //! `sends`, `subscribe`, `memberships`, and of the presence service `attach`, `watches` and `typing` are the long streams,
-//! each with its one task that opens it anew when it breaks; `retry` holds their waits.
+//! each with a task that opens it anew when it breaks; `instances` has one of those for each instance, for `sends` and
+//! `attach`; `retry` holds their waits.
 //!
 //! Invariants: every call has a deadline; whoever waits for an answer of a stream that breaks gets one; a service's
 //! status goes no further than [`Error::from_status`].
 
 pub(crate) mod attach;
 pub(crate) mod calls;
+mod instances;
 pub(crate) mod memberships;
 pub(crate) mod pump;
 pub(crate) mod retry;

@@ -29,7 +29,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
-pub use affinity::affinity;
+pub use affinity::{affinity, affinity_score};
 pub use each_instance::{EachInstance, Instance};
 pub use late::LateBinding;
 pub use outbound::{for_caller, on_behalf_of, with_deadline};

@@ -59,7 +59,7 @@ pub struct Split {
     pub message: Server,
     /// Presence and typing.
     pub presence: Server,
-    /// A gateway, a conversation and a message service more, if there are two of each.
+    /// The second ones, if there are two of each; the gateway is the last.
     pub others: Vec<Server>,
 }
 
@@ -97,6 +97,46 @@ impl Split {
             Server::start_as(Role::Gateway, &settings, "127.0.0.1:0").await?,
         ];
         Ok(split)
+    }
+
+    /// The same with two of each, and every process knows both of every kind.
+    ///
+    /// # Errors
+    /// If one does not come up in time.
+    pub async fn start_doubled(settings: &Settings) -> Result<Self> {
+        let places = || -> Result<Services> {
+            Ok(Services { conversation: free_address()?, message: free_address()?, presence: free_address()? })
+        };
+        let services = [places()?, places()?];
+        let both = |of: fn(&Services) -> &String| format!("http://{},http://{}", of(&services[0]), of(&services[1]));
+        let settings = services.each_ref().map(|services| {
+            let apart = settings.clone().apart(services);
+            apart
+                .set("SERVICES__CONVERSATION", &both(|services| &services.conversation))
+                .set("SERVICES__MESSAGE", &both(|services| &services.message))
+                .set("SERVICES__PRESENCE", &both(|services| &services.presence))
+        });
+        let start = async |role: Role, nth: usize| {
+            let address = match role {
+                Role::Conversation => &services[nth].conversation,
+                Role::Message => &services[nth].message,
+                Role::Presence => &services[nth].presence,
+                Role::Gateway | Role::All => "127.0.0.1:0",
+            };
+            Server::start_as(role, &settings[nth], address).await
+        };
+        Ok(Self {
+            conversation: start(Role::Conversation, 0).await?,
+            message: start(Role::Message, 0).await?,
+            presence: start(Role::Presence, 0).await?,
+            others: vec![
+                start(Role::Conversation, 1).await?,
+                start(Role::Message, 1).await?,
+                start(Role::Presence, 1).await?,
+                start(Role::Gateway, 1).await?,
+            ],
+            gateway: start(Role::Gateway, 0).await?,
+        })
     }
 
     /// Whom clients talk to, all of them.

@@ -1,8 +1,12 @@
 //! Each service in a process of its own: the same promises, and each part can be lost while the others go on (C14).
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
+use futures::future::try_join_all;
 use tonic::{Code, Request};
 use viberchat_kit::auth::{ON_BEHALF_OF, Scope};
 use viberchat_proto::conversation::v1::{
@@ -43,6 +47,49 @@ async fn users_of_two_gateways_whose_services_know_nothing_of_each_other_see_wha
 {
     let Some(settings) = settings()?.on_engines() else { return Ok(()) };
     chat_on(Split::start_crossed(&settings).await?).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_two_of_each_service_see_what_the_contract_promises() -> Result<()> {
+    let Some(settings) = settings()?.on_engines() else { return Ok(()) };
+    chat_on(Split::start_doubled(&settings).await?).await
+}
+
+/// Appends that lost their condition to the other instance. A few may, while instances are found.
+const CONDITIONS_LOST_MAX: u64 = 10;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sends_to_a_conversation_through_two_gateways_meet_at_one_instance() -> Result<()> {
+    let Some(settings) = settings()?.on_engines() else { return Ok(()) };
+    let (split, recorder) = (Split::start_doubled(&settings).await?, Recorder::default());
+    let names: Vec<String> = (0..8).map(|number| format!("sender-{number}")).collect();
+    let mut senders = Vec::new();
+    for (number, name) in names.iter().enumerate() {
+        let mut sender = Client::new(split.gateways()[number % 2], name, &recorder)?;
+        sender.connect().await?;
+        senders.push(sender);
+    }
+    let group = senders[0].create_group(Door::Http, &names[1..], "group").await?;
+    let numbers = AtomicU64::new(0);
+    let sending = senders.iter().map(async |sender| {
+        for _ in 0..50 {
+            let attempt = attempt(&group, numbers.fetch_add(1, Ordering::Relaxed));
+            let start = Instant::now();
+            while !matches!(sender.attempt(Door::Socket, &attempt).await, Answer::Stored { .. }) {
+                ensure!(start.elapsed() < RECOVERY_LIMIT, "{} is not taken", attempt.request_id);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        anyhow::Ok(())
+    });
+    try_join_all(sending).await?;
+    let mut lost = 0;
+    for server in &mut split.into_servers() {
+        lost += server.counters().await?.conditions_lost;
+        server.stop(&recorder).await?;
+    }
+    ensure!(lost <= CONDITIONS_LOST_MAX, "{lost} appends lost their condition");
+    Ok(())
 }
 
 async fn quiet_chat(settings: &Settings) -> Result<()> {

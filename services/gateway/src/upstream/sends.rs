@@ -1,4 +1,8 @@
-//! The one SendMessages stream: sends of all sockets, in the order of each socket.
+//! The SendMessages streams, one to each instance of the message service: sends of all sockets, in the order of each socket.
+//!
+//! Map: [`Sends`] what sockets and streams share, [`run`] keeps the streams open, `routes` says which one a send takes.
+
+mod routes;
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
@@ -14,17 +18,21 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use viberchat_kit::error::{Error, Outcome, Reason};
 use viberchat_kit::id::UserId;
+use viberchat_kit::rpc::{Channel, EachInstance, Instance};
+use viberchat_proto::message::v1::message_service_client::MessageServiceClient;
 use viberchat_proto::message::v1::send_messages_response::Result as Sent;
 use viberchat_proto::message::v1::{SendMessageRequest, SendMessagesRequest, SendMessagesResponse};
 use viberchat_proto::types::v1::RequestContext;
 
+use self::routes::{Key, Routes};
+use super::instances::{self, Place, Wanted};
+use super::refused;
 use super::retry::Backoff;
-use super::{Upstream, refused};
 use crate::fanout::Member;
 use crate::frames::{self, Answer, ServerFrame};
 use crate::session::UnderWay;
 
-/// Sends that the stream has not taken yet; while they are more, sockets are not read.
+/// Sends that a stream has not taken yet; while they are more, sockets are not read.
 const QUEUE_MAX: usize = 4096;
 
 /// Answers that are handled together when they are there together.
@@ -38,44 +46,66 @@ struct Pending {
     member: Arc<Member>,
     under_way: UnderWay,
     expires: Instant,
-    /// The stream has taken it, so it may be stored.
+    /// Its stream has taken it, so it may be stored.
     is_taken: bool,
+    place: Place,
+    key: Key,
 }
 
 #[derive(Default)]
 struct State {
-    /// False while the stream is known to be broken.
-    is_open: bool,
+    routes: Routes,
+    /// Of each stream that is not broken.
+    queues: HashMap<Place, Queue>,
     next_id: u64,
-    queue: VecDeque<SendMessagesRequest>,
     pending: HashMap<u64, Pending>,
-    /// Sockets that wait for room in the queue.
+    /// Sockets that wait for room in the queues.
     blocked: Vec<Arc<Member>>,
 }
 
-/// What sockets and the stream share. Bounded by the frames that each session may have under way.
+#[derive(Default)]
+struct Queue {
+    requests: VecDeque<SendMessagesRequest>,
+    feed: Arc<AtomicWaker>,
+}
+
+impl State {
+    /// The send has its answer.
+    fn end(&mut self, id: u64) -> Option<Pending> {
+        let pending = self.pending.remove(&id)?;
+        self.routes.end(&pending.key);
+        Some(pending)
+    }
+
+    fn end_all(&mut self, which: impl Fn(&Pending) -> bool) -> Vec<Pending> {
+        let mut ids: Vec<u64> = self.pending.iter().filter(|(_, pending)| which(pending)).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids.into_iter().filter_map(|id| self.end(id)).collect()
+    }
+}
+
+/// What sockets and the streams share. Bounded by the frames that each session may have under way.
 pub(crate) struct Sends {
     state: Mutex<State>,
-    feed: AtomicWaker,
     timeout: Duration,
 }
 
 impl Sends {
     pub(crate) fn new(timeout: Duration) -> Self {
-        Self { state: Mutex::default(), feed: AtomicWaker::new(), timeout }
+        Self { state: Mutex::default(), timeout }
     }
 
     /// Whether there is room for more; if not, `member` is woken when there is.
     pub(crate) fn has_room(&self, member: &Arc<Member>) -> bool {
         let mut state = self.state.lock();
-        let has_room = state.queue.len() < QUEUE_MAX;
+        let has_room = state.queues.values().all(|queue| queue.requests.len() < QUEUE_MAX);
         if !has_room && !state.blocked.iter().any(|other| Arc::ptr_eq(other, member)) {
             state.blocked.push(member.clone());
         }
         has_room
     }
 
-    /// Puts a send on the stream. `Err`: not while it is broken; nothing was attempted.
+    /// Puts a send on a stream. `Err`: there is none for it; nothing was attempted.
     pub(crate) fn submit(
         &self,
         member: &Arc<Member>,
@@ -84,10 +114,14 @@ impl Sends {
         request: SendMessageRequest,
         now: Instant,
     ) -> Result<(), UnderWay> {
-        let mut state = self.state.lock();
-        if !state.is_open {
+        let key = (user.clone(), request.conversation_id.clone());
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let Some(place) = state.routes.begin(&key, now) else { return Err(under_way) };
+        let Some(queue) = state.queues.get_mut(&place) else {
+            state.routes.end(&key);
             return Err(under_way);
-        }
+        };
         state.next_id += 1;
         let correlation_id = state.next_id;
         let context = RequestContext {
@@ -96,28 +130,30 @@ impl Sends {
             correlation_id,
             traceparent: String::new(),
         };
-        state.queue.push_back(SendMessagesRequest { context: Some(context), send: Some(request) });
-        let expires = now + self.timeout + GRACE;
-        state.pending.insert(correlation_id, Pending { member: member.clone(), under_way, expires, is_taken: false });
-        drop(state);
-        self.feed.wake();
+        queue.requests.push_back(SendMessagesRequest { context: Some(context), send: Some(request) });
+        let feed = queue.feed.clone();
+        let (member, expires) = (member.clone(), now + self.timeout + GRACE);
+        state.pending.insert(correlation_id, Pending { member, under_way, expires, is_taken: false, place, key });
+        drop(guard);
+        feed.wake();
         Ok(())
     }
 
     /// Answers what has waited too long.
     pub(crate) fn expire(&self, now: Instant) {
-        let expired: Vec<_> = {
+        let expired = {
             let mut state = self.state.lock();
-            state.pending.extract_if(|_, pending| pending.expires <= now).collect()
+            state.routes.expire(now);
+            state.end_all(|pending| pending.expires <= now)
         };
         let error = Error::new(Reason::DeadlineExceeded, "the service did not answer in time");
-        for (_, pending) in expired {
+        for pending in expired {
             pending.refuse(&error);
         }
     }
 
     fn answer(&self, response: SendMessagesResponse) {
-        let Some(pending) = self.state.lock().pending.remove(&response.correlation_id) else { return };
+        let Some(pending) = self.state.lock().end(response.correlation_id) else { return };
         match response.result {
             Some(Sent::Response(sent)) => {
                 let frame = frames::reply(pending.under_way.id, Some(Answer::Send(sent)));
@@ -128,21 +164,23 @@ impl Sends {
         }
     }
 
-    /// From now on sends are taken: the stream is being opened.
-    fn open(&self) {
-        self.state.lock().is_open = true;
+    /// From now on sends are taken for this instance: its stream is being opened.
+    fn open(self: &Arc<Self>, place: Place) -> Feed {
+        let mut state = self.state.lock();
+        state.routes.open(place);
+        let queue = state.queues.entry(place).or_default();
+        Feed { sends: self.clone(), place, waker: queue.feed.clone(), is_over: Arc::default() }
     }
 
     /// The stream broke: what it had taken may be stored, the rest is not.
-    fn close(&self) {
-        let (mut pending, blocked) = {
+    fn close(&self, place: Place) {
+        let (pending, blocked) = {
             let mut state = self.state.lock();
-            state.is_open = false;
-            state.queue.clear();
-            (state.pending.drain().collect::<Vec<_>>(), std::mem::take(&mut state.blocked))
+            state.routes.close(place, Instant::now());
+            state.queues.remove(&place);
+            (state.end_all(|pending| pending.place == place), std::mem::take(&mut state.blocked))
         };
-        pending.sort_unstable_by_key(|(id, _)| *id);
-        for (_, pending) in pending {
+        for pending in pending {
             let error = if pending.is_taken { unknown() } else { unavailable() };
             pending.refuse(&error);
         }
@@ -181,34 +219,48 @@ pub(crate) fn unavailable() -> Error {
     Error::new(Reason::StoreUnavailable, "the message service cannot be reached").with_outcome(Outcome::NotAttempted)
 }
 
-/// Keeps the stream open, until `end`.
-pub(crate) async fn run(sends: Arc<Sends>, upstream: Upstream, end: CancellationToken) {
-    let mut backoff = Backoff::default();
-    // Cancel safe: what is dropped half-way is answered by `close`.
-    let forever = async {
-        loop {
-            let is_over = Arc::new(AtomicBool::new(false));
-            sends.open();
-            let feed = Feed { sends: sends.clone(), is_over: is_over.clone() };
-            let error = carry(&sends, &upstream, feed, &mut backoff).await;
-            is_over.store(true, Ordering::Release);
-            sends.close();
-            tracing::warn!(%error, "the stream of sends broke");
-            tokio::time::sleep(backoff.next()).await;
+/// Keeps a stream open to each instance, until `end`.
+pub(crate) async fn run(sends: Arc<Sends>, instances: EachInstance, end: CancellationToken) {
+    let begin = |Instance { address: place, channel }, wanted| {
+        let (sends, end) = (sends.clone(), end.clone());
+        async move {
+            // Cancel safe: what is dropped half-way is answered by `close`.
+            end.run_until_cancelled(keep_open(&sends, place, channel, wanted)).await;
+            sends.close(place);
         }
     };
-    let _ended = end.run_until_cancelled(forever).await;
-    sends.close();
+    instances::each("message", instances, end.clone(), begin).await;
 }
 
-async fn carry(sends: &Sends, upstream: &Upstream, feed: Feed, backoff: &mut Backoff) -> Error {
-    let opened = timeout(upstream.timeout, upstream.message.clone().send_messages(feed)).await;
+/// Returns when the stream has broken and the instance is not looked for any more.
+async fn keep_open(sends: &Arc<Sends>, place: Place, channel: Channel, wanted: Wanted) {
+    let mut backoff = Backoff::default();
+    loop {
+        let feed = sends.open(place);
+        let is_over = feed.is_over.clone();
+        let error = carry(sends, MessageServiceClient::new(channel.clone()), feed, &mut backoff).await;
+        is_over.store(true, Ordering::Release);
+        sends.close(place);
+        if !wanted.holds() {
+            return;
+        }
+        if backoff.is_first() {
+            tracing::warn!(%error, ?place, "a stream of sends broke");
+        }
+        tokio::time::sleep(backoff.next()).await;
+    }
+}
+
+async fn carry(sends: &Sends, mut client: MessageServiceClient<Channel>, feed: Feed, backoff: &mut Backoff) -> Error {
+    let place = feed.place;
+    let opened = timeout(sends.timeout, client.send_messages(feed)).await;
     let stream = match opened {
         Ok(Ok(response)) => response.into_inner(),
         Ok(Err(status)) => return refused(status),
         Err(_) => return super::pump::late(),
     };
     backoff.reset();
+    sends.state.lock().routes.up(place);
     let mut batches = stream.ready_chunks(BATCH_MAX);
     while let Some(batch) = batches.next().await {
         for response in batch {
@@ -224,6 +276,8 @@ async fn carry(sends: &Sends, upstream: &Upstream, feed: Feed, backoff: &mut Bac
 /// The requests of one stream. Ends with it, so that it takes no send from its successor.
 struct Feed {
     sends: Arc<Sends>,
+    place: Place,
+    waker: Arc<AtomicWaker>,
     is_over: Arc<AtomicBool>,
 }
 
@@ -231,18 +285,21 @@ impl Stream for Feed {
     type Item = SendMessagesRequest;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<SendMessagesRequest>> {
-        self.sends.feed.register(cx.waker());
-        let mut state = self.sends.state.lock();
+        self.waker.register(cx.waker());
+        let mut guard = self.sends.state.lock();
+        let state = &mut *guard;
         if self.is_over.load(Ordering::Acquire) {
             return Poll::Ready(None);
         }
-        let Some(request) = state.queue.pop_front() else { return Poll::Pending };
+        let Some(queue) = state.queues.get_mut(&self.place) else { return Poll::Ready(None) };
+        let Some(request) = queue.requests.pop_front() else { return Poll::Pending };
         let id = request.context.as_ref().map_or(0, |context| context.correlation_id);
         if let Some(pending) = state.pending.get_mut(&id) {
             pending.is_taken = true;
         }
-        let unblocked = if state.queue.len() < QUEUE_MAX / 2 { std::mem::take(&mut state.blocked) } else { Vec::new() };
-        drop(state);
+        let has_room = queue.requests.len() < QUEUE_MAX / 2;
+        let unblocked = if has_room { std::mem::take(&mut state.blocked) } else { Vec::new() };
+        drop(guard);
         wake(&unblocked);
         Poll::Ready(Some(request))
     }

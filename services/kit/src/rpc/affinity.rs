@@ -15,6 +15,12 @@ pub fn affinity<T>(request: &mut Request<T>, key: &str) {
     request.extensions_mut().insert(Affinity::of(key.as_bytes()));
 }
 
+/// How much `key` wants to be at `instance`, which is named by its address: the greatest wins. For who chooses an instance for
+/// a stream as [`affinity`] does for a call.
+pub fn affinity_score(key: &str, instance: &str) -> u64 {
+    Affinity::of(key.as_bytes()).score(instance.as_bytes())
+}
+
 impl Affinity {
     /// Of all calls that have to meet at one instance.
     pub(super) const ONE: Self = Self(0);
