@@ -97,6 +97,9 @@ function watch({ movedPx }) {
     }
     if (moves.length === 0) return;
     const median = moves.sort((a, b) => a - b)[Math.floor(moves.length / 2)];
+    // Who came to the end was there when rows left above, and the browser took back what the page was shorter by then. Nobody has
+    // set that.
+    if (Math.abs(median + before.left) < movedPx) return;
     const scrolled = now.scrollTop - before.scrollTop - written;
     if (Math.abs(median + scrolled) - grown < movedPx) return;
     jumps.push(
