@@ -6,9 +6,8 @@
 //! - `Ok(Appended)` means durable, and seen by every read that begins later, through any handle.
 //! - An append's entries and their ids become visible at once, unless it is longer than a partition has room: then its parts
 //!   do, one after the other, and an append of which only some are stored has an unknown outcome.
-//! - Who reads state sees all that the entries up to the answer's head do to messages and members, whoever appended them and
-//!   whatever became of that process since. The positions that sends move are seen at once by the same handle, and by others
-//!   within [`POSITIONS_WITHIN`], as long as [`Store::written_elsewhere`] is called.
+//! - Who reads state sees all that the entries up to the answer's head do to messages, members and positions, whoever appended
+//!   them and whatever became of that process since.
 //! - The head of an answer is no later than its rows: what they show is at least what holds at the head.
 //! - Positions keep their maximum, whoever writes last, each of their numbers by itself; what is read is delivered.
 //! - A user has given a reaction to a message once or not at all, and a message is pinned once or not at all. A deletion takes
@@ -42,8 +41,6 @@ use crate::domain::position::{Mark, Position};
 /// Until then an erased text may still lie in the engine's files.
 pub(crate) const ERASED_ON_DISK_WITHIN: Duration = Duration::from_secs(60);
 
-/// Until then other handles may not see the position that a send moved.
-pub(crate) const POSITIONS_WITHIN: Duration = Duration::from_secs(1);
 /// Until then [`Store::written_elsewhere`] may not tell of a write.
 pub(crate) const WRITES_NOTICED_WITHIN: Duration = Duration::from_secs(1);
 

@@ -2,8 +2,8 @@
 //!
 //! Map: `schema` the tables, `session` how the engine is reached, `statements` all that is asked, `routing` where appends
 //! go, `error` what answers mean; `bucket` the partitions of a log, `known` what a handle remembers of one, `head` finds its
-//! end, `together` asks for all who want to know it; `append` the conditional batch, `effects` what entries do, `project` writes that; `log`, `ids`, `messages` and
-//! `position` are the reads; `row` turns rows into records.
+//! end, `together` asks for all who want to know it; `append` the conditional batch, `effects` what entries do, `project`
+//! writes that; `log`, `ids`, `messages` and `position` are the reads; `row` turns rows into records.
 //!
 //! Invariants. Each was checked with a model of instances, crashes, late timeouts and commits on one replica; without any of
 //! them a message is doubled or lost.
@@ -65,8 +65,8 @@ use self::known::Known;
 use self::messages::{KeptPage, PageKey};
 use self::statements::Statements;
 use super::{
-    Append, Appended, LogSlice, MessageRange, MessageSlice, Overview, POSITIONS_WITHIN, PositionSet, PositionSlice,
-    ReactionKey, ReadLimit, Result, Store, WRITES_NOTICED_WITHIN,
+    Append, Appended, LogSlice, MessageRange, MessageSlice, Overview, PositionSet, PositionSlice, ReactionKey,
+    ReadLimit, Result, Store, WRITES_NOTICED_WITHIN,
 };
 use crate::config::CassandraConfig;
 use crate::domain::dedup::{Found, WriteId};
@@ -78,14 +78,17 @@ use crate::metrics::StoreMetrics;
 const AT_ONCE: usize = 32;
 /// Bytes of pages that are kept.
 const PAGES_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Logs of which something is written in time. What waits beyond is written by whoever reads that log next.
+/// Logs of which something waits to be written, at the most. What waits beyond is written by whoever reads that log next.
 const DUE_MAX: usize = 16_384;
-/// Between the times at which what waits is written; positions follow within a second.
+/// How long it waits: readers take from the log what is not written, so this only bounds what they have to read.
+const DUE_WITHIN: Duration = Duration::from_secs(30);
+/// Entries that it waits for. They are one read.
+const DUE_ENTRIES: u64 = 64;
+/// Between two looks at what is due.
 const DUE_INTERVAL: Duration = Duration::from_millis(400);
 /// Other handles' writes cannot be seen cheaply, so they are taken for granted this often.
 const ELSEWHERE_INTERVAL: Duration = Duration::from_millis(900);
 
-const _: () = assert!(DUE_INTERVAL.as_millis() < POSITIONS_WITHIN.as_millis());
 const _: () = assert!(ELSEWHERE_INTERVAL.as_millis() < WRITES_NOTICED_WITHIN.as_millis());
 
 /// Why a keyspace cannot be used.
@@ -124,12 +127,14 @@ pub(crate) struct CassandraStore {
     /// Pages of messages that were read.
     pages: Cache<PageKey, Arc<KeptPage>>,
     metrics: StoreMetrics,
-    /// Logs of which something waits to be written.
-    due: Mutex<HashMap<ConversationId, Arc<Known>>>,
+    due: Mutex<HashMap<ConversationId, Waiting>>,
     times: Mutex<Times>,
     #[cfg(test)]
     dies_before_projecting: bool,
 }
+
+/// A log of which something waits to be written, and since when.
+type Waiting = (Arc<Known>, Instant);
 
 struct Times {
     written: Instant,
@@ -205,22 +210,43 @@ impl CassandraStore {
 
     /// Something about this log waits to be written.
     fn note_due(&self, known: &Arc<Known>) {
+        self.note_due_since(known, Instant::now());
+    }
+
+    fn note_due_since(&self, known: &Arc<Known>, since: Instant) {
         let mut due = self.due.lock();
-        if due.len() < DUE_MAX || due.contains_key(&known.conversation_id) {
-            due.insert(known.conversation_id, known.clone());
+        if let Some((waiting, _)) = due.get_mut(&known.conversation_id) {
+            waiting.clone_from(known);
+        } else if due.len() < DUE_MAX {
+            due.insert(known.conversation_id, (known.clone(), since));
         }
     }
 
-    /// Writes what waits. What cannot be written stays.
-    async fn write_all_due(&self) -> Result<()> {
-        let waiting: Vec<Arc<Known>> = self.due.lock().drain().map(|(_, known)| known).collect();
+    /// Takes what has waited long enough.
+    fn take_due(&self) -> Vec<Waiting> {
+        let now = Instant::now();
+        let mut due = self.due.lock();
+        let is_crowded = due.len() >= DUE_MAX / 2;
+        let is_due = |known: &Known, since: Instant| {
+            is_crowded || now.duration_since(since) >= DUE_WITHIN || known.unwritten() >= DUE_ENTRIES
+        };
+        due.extract_if(|_, (known, since)| is_due(known, *since)).map(|(_, log)| log).collect()
+    }
+
+    /// Takes all that waits.
+    fn take_all_due(&self) -> Vec<Waiting> {
+        self.due.lock().drain().map(|(_, log)| log).collect()
+    }
+
+    /// Writes what waits of these logs. What cannot be written stays.
+    async fn write_waiting(&self, logs: Vec<Waiting>) -> Result<()> {
         let mut result = Ok(());
-        for some in waiting.chunks(AT_ONCE) {
-            let writes = some.iter().filter_map(|known| known.due().map(|due| (known, due)));
-            let written = join_all(writes.map(|(known, due)| async move {
+        for some in logs.chunks(AT_ONCE) {
+            let writes = some.iter().filter_map(|(known, since)| known.due().map(|due| (known, since, due)));
+            let written = join_all(writes.map(|(known, since, due)| async move {
                 let written = self.write_due(known, &due).await;
                 if written.is_err() {
-                    self.note_due(known);
+                    self.note_due_since(known, *since);
                 }
                 written
             }));
@@ -364,7 +390,7 @@ impl Store for CassandraStore {
                 is_due
             };
             if is_due {
-                self.write_all_due().await?;
+                self.write_waiting(self.take_due()).await?;
             }
             let mut times = self.times.lock();
             let says = times.said.is_none_or(|said| now.duration_since(said) >= ELSEWHERE_INTERVAL);
@@ -383,7 +409,7 @@ impl Store for CassandraStore {
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         async move {
             self.times.lock().closed = true;
-            self.write_all_due().await
+            self.write_waiting(self.take_all_due()).await
         }
         .boxed()
     }

@@ -61,7 +61,7 @@ const UNPIN: u32 = 6;
 pub(super) struct Effects {
     /// Written before the append is acknowledged.
     pub(super) changes: Vec<StateChange>,
-    /// Of those who sent: they follow within a second.
+    /// Of those who sent. They wait with their handle, and whoever else reads the log has them from here.
     pub(super) sent: Vec<Position>,
     /// Of those who joined. As `departed`: whether a user is a member, so it is written with the state.
     pub(super) joined: Vec<Position>,

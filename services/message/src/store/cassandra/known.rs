@@ -108,6 +108,12 @@ impl Known {
         self.state.lock().sent.values().cloned().collect()
     }
 
+    /// Entries of which something is not written, or not said to be.
+    pub(super) fn unwritten(&self) -> u64 {
+        let state = self.state.lock();
+        state.settled - state.projected.min(state.settled)
+    }
+
     /// `None`: nothing has happened since.
     pub(super) fn due(&self) -> Option<Due> {
         let state = self.state.lock();

@@ -11,6 +11,7 @@ use viberchat_kit::id::{Entropy as _, SystemEntropy};
 use viberchat_kit::telemetry::Metrics;
 
 use super::*;
+use crate::domain::position::Position;
 use crate::store::conformance::{ALL, Backend, Writer, bodies, id, in_space, put, stamp, user, write_id};
 use crate::store::faulty::FaultyBackend;
 use crate::store::{MessageRecord, StateChange};
@@ -167,7 +168,7 @@ async fn a_head_is_found_with_a_hint_that_lags_by_three_buckets_or_leads_by_one(
         let writing = Arc::new(cassandra.store().await);
         let handle = writing.clone() as Arc<dyn Store>;
         fill(&handle, &mut log, 3).await;
-        writing.write_all_due().await.unwrap();
+        writing.write_waiting(writing.take_all_due()).await.unwrap();
         // Full buckets, and the end inside of one.
         for n in [5, 16, 2] {
             fill(&handle, &mut log, n).await;
@@ -179,6 +180,29 @@ async fn a_head_is_found_with_a_hint_that_lags_by_three_buckets_or_leads_by_one(
         assert_eq!(other.heads(vec![id(1)]).await.unwrap(), [log.head]);
         fill(&other, &mut log, 1).await;
         assert_eq!(bodies(&handle, 1).await.len(), 27);
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn positions_of_senders_are_written_once_for_many_entries_and_when_the_store_is_closed() {
+    let Some(cassandra) = Cassandra::find().await else { return };
+    in_space(Box::pin(async {
+        let store = cassandra.store().await;
+        let mut log = Writer::new(id(1));
+        for (count, written) in [(DUE_ENTRIES - 1, 0), (1, DUE_ENTRIES), (1, DUE_ENTRIES)] {
+            for _ in 0..count {
+                let mut append = log.message("alice", &format!("m{}", log.head.seq), "text");
+                append.positions = vec![Position::read(user("alice"), log.head.seq, log.head.seq)];
+                assert_eq!(store.append(append).await.unwrap(), Appended::Stored);
+            }
+            store.write_waiting(store.take_due()).await.unwrap();
+            assert_eq!(store.hints(id(1)).await.unwrap().1, written);
+            let position = vec![Position::read(user("alice"), log.head.seq, log.head.seq)];
+            assert_eq!(cassandra.open().await.positions(id(1), None, 9).await.unwrap().positions, position);
+        }
+        store.close().await.unwrap();
+        assert_eq!(store.hints(id(1)).await.unwrap().1, log.head.seq);
     }))
     .await;
 }
@@ -230,7 +254,7 @@ async fn what_a_crash_left_undone_is_done_by_who_reads_next() {
         let handle = dying.clone() as Arc<dyn Store>;
         fill(&handle, &mut log, 3).await;
         let mut joining = log.system("bob joins");
-        joining.positions = vec![crate::domain::position::Position::read(user("bob"), 4, 3)];
+        joining.positions = vec![Position::read(user("bob"), 4, 3)];
         let edits = [log.edit(1, "e1", "secret"), log.edit(2, "e2", "two, edited")];
         let rest = [log.react("bob", 2, "+1"), log.pin("bob", 2), log.delete(1, "d1")];
         for append in [joining].into_iter().chain(edits).chain(rest) {
