@@ -139,7 +139,7 @@ impl Calls {
         let mut request = Replay::of(request);
         for _ in 0..ATTEMPTS_MAX {
             let Some(sent) = request.attempt() else { break };
-            let address = place.0;
+            let address = place.verdict.address;
             let may_retry = |request: &Replay| request.is_there() && self.budget.lock().retry();
             match self.attempt(place, sent, deadline, timeout).await? {
                 Attempt::Answered(response) if !is_draining(&response) || !may_retry(&request) => return Ok(response),
@@ -152,23 +152,19 @@ impl Calls {
         Err(unreachable_service())
     }
 
-    async fn place(
-        &self,
-        wanted: Wanted,
-        tried: &[SocketAddr],
-        deadline: Option<Instant>,
-    ) -> Result<(SocketAddr, Connection)> {
-        until(deadline, self.pool.pick(wanted, tried)).await.map_err(|()| late())?.ok_or_else(unreachable_service)
+    async fn place(&self, wanted: Wanted, tried: &[SocketAddr], deadline: Option<Instant>) -> Result<Picked<'_>> {
+        let picked = until(deadline, self.pool.pick(wanted, tried)).await.map_err(|()| late())?;
+        let (address, connection) = picked.ok_or_else(unreachable_service)?;
+        Ok(Picked { connection, verdict: Verdict { pool: &self.pool, address, is_given: false } })
     }
 
     async fn attempt(
         &self,
-        (address, connection): (SocketAddr, Connection),
+        Picked { connection, mut verdict }: Picked<'_>,
         request: http::Request<Body>,
         deadline: Option<Instant>,
         timeout: Option<Duration>,
     ) -> Result<Attempt> {
-        let mut verdict = Verdict { pool: &self.pool, address, is_given: false };
         match until(deadline, connection.call(request)).await {
             Ok(Ok(response)) => {
                 verdict.succeeded();
@@ -180,7 +176,7 @@ impl Calls {
                 Ok(Attempt::Refused)
             }
             Ok(Err(Failed::Lost(error))) => {
-                tracing::debug!(%address, %error, "a call was lost");
+                tracing::debug!(address = %verdict.address, %error, "a call was lost");
                 verdict.failed();
                 Err(lost())
             }
@@ -200,6 +196,12 @@ enum Attempt {
     /// It never left.
     Unsent(http::Request<Body>),
     Refused,
+}
+
+/// An instance for a call. Whoever has it says what became of it, also by not calling.
+struct Picked<'a> {
+    connection: Connection,
+    verdict: Verdict<'a>,
 }
 
 /// What a call says about its instance. Dropped without a word, nothing.
