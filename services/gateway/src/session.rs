@@ -342,7 +342,7 @@ impl Session {
         self.queue_push(&frames::goaway(reconnect_after_ms, Reason::Draining.as_str()));
     }
 
-    fn begin(&mut self, id: u32, reply_bytes: u32) -> UnderWay {
+    pub(crate) fn begin(&mut self, id: u32, reply_bytes: u32) -> UnderWay {
         let reserved = reply_bytes.saturating_add(SMALL_REPLY_BYTES);
         self.frames_under_way += 1;
         self.bytes_reserved = self.bytes_reserved.saturating_add(reserved);

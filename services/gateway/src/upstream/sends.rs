@@ -3,8 +3,10 @@
 //! Map: [`Sends`] what sockets and streams share, [`run`] keeps the streams open, `routes` says which one a send takes.
 
 mod routes;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use viberchat_kit::error::{Error, Outcome, Reason};
-use viberchat_kit::id::UserId;
+use viberchat_kit::id::{ConversationId, UserId};
 use viberchat_kit::rpc::{Channel, EachInstance, Instance};
 use viberchat_proto::message::v1::message_service_client::MessageServiceClient;
 use viberchat_proto::message::v1::send_messages_response::Result as Sent;
@@ -32,7 +34,7 @@ use crate::fanout::Member;
 use crate::frames::{self, Answer, ServerFrame};
 use crate::session::UnderWay;
 
-/// Sends that a stream has not taken yet; while they are more, sockets are not read.
+/// Sends that a stream has not taken yet. Sockets whose sends are beyond them are not read until it has taken half.
 const QUEUE_MAX: usize = 4096;
 
 /// Answers that are handled together when they are there together.
@@ -59,8 +61,16 @@ struct State {
     queues: HashMap<Place, Queue>,
     next_id: u64,
     pending: HashMap<u64, Pending>,
-    /// Sockets that wait for room in the queues.
-    blocked: Vec<Arc<Member>>,
+    /// Sockets that wait for room in a queue.
+    blocked: Blocked,
+}
+
+/// By [`name_of`].
+type Blocked = HashMap<usize, (Arc<Member>, Place)>;
+
+/// Nobody else's as long as the member is there.
+fn name_of(member: &Arc<Member>) -> usize {
+    Arc::as_ptr(member).addr()
 }
 
 #[derive(Default)]
@@ -70,11 +80,31 @@ struct Queue {
 }
 
 impl State {
+    /// Sockets that wait for this queue no longer.
+    fn unblock(&mut self, place: Place) -> Vec<Arc<Member>> {
+        self.blocked.extract_if(|_, (_, full)| *full == place).map(|(_, (member, _))| member).collect()
+    }
+
     /// The send has its answer.
     fn end(&mut self, id: u64) -> Option<Pending> {
         let pending = self.pending.remove(&id)?;
         self.routes.end(&pending.key);
         Some(pending)
+    }
+
+    /// Takes requests off the queues that nobody waits for. Who waits for room in them.
+    fn sweep(&mut self) -> Vec<Arc<Member>> {
+        let mut unblocked = Vec::new();
+        let places: Vec<Place> = self.queues.keys().copied().collect();
+        for place in places {
+            let Self { queues, pending, .. } = self;
+            let Some(queue) = queues.get_mut(&place) else { continue };
+            queue.requests.retain(|request| pending.contains_key(&correlation_id(request)));
+            if queue.requests.len() < QUEUE_MAX / 2 {
+                unblocked.append(&mut self.unblock(place));
+            }
+        }
+        unblocked
     }
 
     fn end_all(&mut self, which: impl Fn(&Pending) -> bool) -> Vec<Pending> {
@@ -95,14 +125,10 @@ impl Sends {
         Self { state: Mutex::default(), timeout }
     }
 
-    /// Whether there is room for more; if not, `member` is woken when there is.
+    /// Whether there is room for more of this socket; if not, it is woken when there is. An instance that takes no more
+    /// holds up those who send to it, not all.
     pub(crate) fn has_room(&self, member: &Arc<Member>) -> bool {
-        let mut state = self.state.lock();
-        let has_room = state.queues.values().all(|queue| queue.requests.len() < QUEUE_MAX);
-        if !has_room && !state.blocked.iter().any(|other| Arc::ptr_eq(other, member)) {
-            state.blocked.push(member.clone());
-        }
-        has_room
+        !self.state.lock().blocked.contains_key(&name_of(member))
     }
 
     /// Puts a send on a stream. `Err`: there is none for it; nothing was attempted.
@@ -114,7 +140,9 @@ impl Sends {
         request: SendMessageRequest,
         now: Instant,
     ) -> Result<(), UnderWay> {
-        let key = (user.clone(), request.conversation_id.clone());
+        // One conversation whatever its spelling.
+        let conversation = ConversationId::parse(&request.conversation_id).map(|id| id.to_string());
+        let key = (user.clone(), conversation.unwrap_or_else(|_| request.conversation_id.clone()));
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let Some(place) = state.routes.begin(&key, now) else { return Err(under_way) };
@@ -132,6 +160,9 @@ impl Sends {
         };
         queue.requests.push_back(SendMessagesRequest { context: Some(context), send: Some(request) });
         let feed = queue.feed.clone();
+        if queue.requests.len() >= QUEUE_MAX {
+            state.blocked.insert(name_of(member), (member.clone(), place));
+        }
         let (member, expires) = (member.clone(), now + self.timeout + GRACE);
         state.pending.insert(correlation_id, Pending { member, under_way, expires, is_taken: false, place, key });
         drop(guard);
@@ -139,17 +170,28 @@ impl Sends {
         Ok(())
     }
 
-    /// Answers what has waited too long.
+    /// Answers what has waited too long. What its stream has not taken by then is not attempted any more, nor what the user
+    /// has sent behind it, which must not overtake what the user will send again.
     pub(crate) fn expire(&self, now: Instant) {
-        let expired = {
-            let mut state = self.state.lock();
+        let (expired, unblocked) = {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
             state.routes.expire(now);
-            state.end_all(|pending| pending.expires <= now)
+            let is_late = |pending: &Pending| pending.expires <= now;
+            let lost = state.pending.values().filter(|pending| is_late(pending) && !pending.is_taken);
+            let lost: HashSet<Key> = lost.map(|pending| pending.key.clone()).collect();
+            let expired =
+                state.end_all(|pending| is_late(pending) || (!pending.is_taken && lost.contains(&pending.key)));
+            let unblocked = if lost.is_empty() { Vec::new() } else { state.sweep() };
+            lost.into_iter().for_each(|key| state.routes.fail(key, now));
+            (expired, unblocked)
         };
-        let error = Error::new(Reason::DeadlineExceeded, "the service did not answer in time");
+        let late = Error::new(Reason::DeadlineExceeded, "the service did not answer in time");
         for pending in expired {
-            pending.refuse(&error);
+            let error = if pending.is_taken { &late } else { &unavailable() };
+            pending.refuse(error);
         }
+        wake(&unblocked);
     }
 
     fn answer(&self, response: SendMessagesResponse) {
@@ -178,7 +220,7 @@ impl Sends {
             let mut state = self.state.lock();
             state.routes.close(place, Instant::now());
             state.queues.remove(&place);
-            (state.end_all(|pending| pending.place == place), std::mem::take(&mut state.blocked))
+            (state.end_all(|pending| pending.place == place), state.unblock(place))
         };
         for pending in pending {
             let error = if pending.is_taken { unknown() } else { unavailable() };
@@ -186,6 +228,10 @@ impl Sends {
         }
         wake(&blocked);
     }
+}
+
+fn correlation_id(request: &SendMessagesRequest) -> u64 {
+    request.context.as_ref().map_or(0, |context| context.correlation_id)
 }
 
 impl Pending {
@@ -293,12 +339,11 @@ impl Stream for Feed {
         }
         let Some(queue) = state.queues.get_mut(&self.place) else { return Poll::Ready(None) };
         let Some(request) = queue.requests.pop_front() else { return Poll::Pending };
-        let id = request.context.as_ref().map_or(0, |context| context.correlation_id);
-        if let Some(pending) = state.pending.get_mut(&id) {
+        if let Some(pending) = state.pending.get_mut(&correlation_id(&request)) {
             pending.is_taken = true;
         }
-        let has_room = queue.requests.len() < QUEUE_MAX / 2;
-        let unblocked = if has_room { std::mem::take(&mut state.blocked) } else { Vec::new() };
+        let has_room = queue.requests.len() < QUEUE_MAX / 2 && !state.blocked.is_empty();
+        let unblocked = if has_room { state.unblock(self.place) } else { Vec::new() };
         drop(guard);
         wake(&unblocked);
         Poll::Ready(Some(request))

@@ -18,6 +18,8 @@ pub(super) type Key = (UserId, String);
 #[derive(Default)]
 pub(super) struct Routes {
     streams: HashMap<Place, Stream>,
+    /// An instance has answered since the start.
+    was_up: bool,
     under_way: HashMap<Key, Route>,
     /// Sends of which failed with their stream, and until when the next ones fail with them.
     failed: HashMap<Key, Instant>,
@@ -29,7 +31,7 @@ const FAILED_FOR: Duration = Duration::from_millis(500);
 struct Stream {
     /// What the instance is called in rendezvous.
     name: String,
-    /// The instance has answered. One that has not is taken only if there is no other one.
+    /// The instance has answered. One that has not is taken only as long as none has: it may never do so.
     is_up: bool,
 }
 
@@ -49,6 +51,7 @@ impl Routes {
     pub(super) fn up(&mut self, place: Place) {
         if let Some(stream) = self.streams.get_mut(&place) {
             stream.is_up = true;
+            self.was_up = true;
         }
     }
 
@@ -57,6 +60,11 @@ impl Routes {
         self.streams.remove(&place);
         let lost = self.under_way.iter().filter(|(_, route)| route.place == place);
         self.failed.extend(lost.map(|(key, _)| (key.clone(), now + FAILED_FOR)));
+    }
+
+    /// A send was lost, and its stream was not.
+    pub(super) fn fail(&mut self, key: Key, now: Instant) {
+        self.failed.insert(key, now + FAILED_FOR);
     }
 
     /// Forgets what has failed long ago.
@@ -75,8 +83,8 @@ impl Routes {
             route.sends += 1;
             return Some(place);
         }
-        let nearest =
-            self.streams.iter().max_by_key(|(_, stream)| (stream.is_up, affinity_score(&key.1, &stream.name)));
+        let candidates = self.streams.iter().filter(|(_, stream)| stream.is_up || !self.was_up);
+        let nearest = candidates.max_by_key(|(_, stream)| affinity_score(&key.1, &stream.name));
         let place = *nearest?.0;
         self.under_way.insert(key.clone(), Route { place, sends: 1 });
         Some(place)
@@ -157,13 +165,15 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_only_being_opened_is_the_last_choice() {
+    fn a_stream_that_is_only_being_opened_is_taken_at_the_start_and_never_again() {
         let mut routes = Routes::default();
         routes.open(at(1));
         assert_eq!(alone(&mut routes, &key("ann", 0)), Some(at(1)));
         open(&mut routes, at(2));
         assert!((0..50).all(|conversation| alone(&mut routes, &key("ann", conversation)) == Some(at(2))));
         routes.close(at(2), Instant::now());
+        assert_eq!(alone(&mut routes, &key("ann", 0)), None, "it may never open");
+        routes.up(at(1));
         assert_eq!(alone(&mut routes, &key("ann", 0)), Some(at(1)));
     }
 
