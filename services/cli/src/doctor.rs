@@ -219,6 +219,9 @@ mod tests {
         }
         viberchat_conversation::migrate_schema(&config.conversation, false).await.unwrap();
         let findings = examine(&config).await;
+        assert!(of(&findings, "schema").iter().any(|found| found.verdict == Verdict::Bad), "half: {findings:?}");
+        viberchat_message::migrate(&config.message, false).await.unwrap();
+        let findings = examine(&config).await;
         assert!(findings.iter().all(|finding| finding.verdict != Verdict::Bad), "{findings:?}");
         let one_copy = of(&findings, "Cassandra").into_iter().find(|found| found.found.contains("copies in"));
         assert_eq!(one_copy.unwrap().verdict, Verdict::Doubtful);

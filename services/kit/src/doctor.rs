@@ -57,6 +57,12 @@ impl Finding {
         Self { verdict, about: about.to_owned(), found: found.into(), advice }
     }
 
+    /// A schema, and whether a service starts on it.
+    pub fn schema(is_ready: bool, found: impl Into<String>) -> Self {
+        let advice = "run `viberchat migrate schema`: without, the service does not start";
+        Self::when(is_ready, "schema", found, Verdict::Bad, advice)
+    }
+
     /// How far the clock of a server is from ours, as read between two looks at ours.
     pub fn clock(about: &str, before: Timestamp, theirs: Timestamp, after: Timestamp) -> Self {
         let (before, theirs, after) = (before.millis(), theirs.millis(), after.millis());

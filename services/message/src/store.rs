@@ -140,10 +140,11 @@ pub(crate) struct Append {
     pub(crate) records: Vec<Record>,
     /// What the entries do to messages, in their order.
     pub(crate) changes: Vec<StateChange>,
-    /// Read positions that move with the entries.
-    pub(crate) positions: Vec<Position>,
-    /// Users who are no members any more: their positions are listed no longer.
-    pub(crate) departed: Vec<UserId>,
+    /// Read positions that move with the entries, in their order, each with the place of its entry.
+    pub(crate) positions: Vec<(u64, Position)>,
+    /// Users who are members no more, each with the place of the entry that says so: their positions are listed no longer,
+    /// unless a later entry moves them.
+    pub(crate) departed: Vec<(u64, UserId)>,
 }
 
 /// What an entry does to a message.

@@ -174,6 +174,7 @@ impl Settings {
             .set("MESSAGE__CASSANDRA__CONTACT_POINTS", &format!("[{cassandra:?}]"))
             .set("MESSAGE__CASSANDRA__NAMESPACE", &KEYSPACE)
             .set("MESSAGE__CASSANDRA__REPLICATION_FACTOR", "1")
+            .set("MESSAGE__CASSANDRA__MIGRATE_ON_START", "true")
             .set("MESSAGE__CASSANDRA__CONNECT_TIMEOUT_MS", "20000");
         Some(of_cassandra.set("BUS__URL", &nats).set("BUS__NAMESPACE", &namespace))
     }

@@ -55,7 +55,7 @@ impl Engines {
         };
         format!(
             "{}{}[message]\nstore = \"cassandra\"\n[message.cassandra]\ncontact_points = [{cassandra:?}]\n\
-             namespace = {namespace:?}\nreplication_factor = 1\nconnect_timeout_ms = 30000\n\
+             namespace = {namespace:?}\nreplication_factor = 1\nmigrate_on_start = true\nconnect_timeout_ms = 30000\n\
              [bus]\nurl = {nats:?}\nnamespace = {namespace:?}\n",
             sql("conversation"),
             sql("presence"),

@@ -59,11 +59,7 @@ pub(crate) async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> 
     }
     let is_made_at_start = config.store == Engine::Sqlite || config.postgres.migrate_on_start;
     findings.push(match migrate(config, true).await {
-        Ok(report) => {
-            let advice = "run `viberchat migrate schema`: without, the service does not start";
-            let is_ready = report.changes.is_empty() || is_made_at_start;
-            Finding::when(is_ready, "schema", report.to_string(), Verdict::Bad, advice)
-        }
+        Ok(report) => Finding::schema(report.changes.is_empty() || is_made_at_start, report.to_string()),
         Err(error) => Finding::bad("schema", causes(&*error), "look at the store and at the release that made it"),
     });
     findings

@@ -31,6 +31,8 @@ pub struct CassandraConfig {
     /// Its private key (PEM).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
+    /// Whether a start brings the schema up to date. Otherwise `viberchat migrate schema` does, and a start without refuses.
+    pub migrate_on_start: bool,
     /// For a connection to be made.
     pub connect_timeout_ms: u64,
     /// For a read, and for a write that may be repeated.
@@ -56,6 +58,7 @@ impl Default for CassandraConfig {
             ca_file: None,
             certificate_file: None,
             key_file: None,
+            migrate_on_start: false,
             connect_timeout_ms: 5_000,
             request_timeout_ms: 5_000,
             append_timeout_ms: 5_000,

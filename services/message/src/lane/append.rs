@@ -10,13 +10,14 @@ use crate::domain::rules::Drafted;
 use crate::store::{Append, ReactionKey, Record, StateChange};
 
 pub(super) fn of_decision(conversation_id: ConversationId, expected_head: u64, decision: &Decision) -> Append {
+    let entries = || decision.entries.iter();
     Append {
         conversation_id,
         expected_head,
-        records: decision.entries.iter().map(record).collect(),
-        changes: decision.entries.iter().filter_map(change).collect(),
-        positions: positions(&decision.entries),
-        departed: departed(&decision.entries),
+        records: entries().map(record).collect(),
+        changes: entries().filter_map(change).collect(),
+        positions: entries().flat_map(|drafted| moved(drafted).map(|moved| (drafted.entry.seq, moved))).collect(),
+        departed: entries().filter_map(|drafted| Some((drafted.entry.seq, departed(drafted)?.clone()))).collect(),
     }
 }
 
@@ -61,39 +62,36 @@ fn reaction_key(drafted: &Drafted, reaction: &Reaction) -> ReactionKey {
     ReactionKey { message_seq: *message_seq, emoji: emoji.clone(), user: drafted.entry.actor.clone() }
 }
 
-/// The positions that move with the entries, one for each user: a send moves its sender's to itself, and who joins starts
-/// at the entry of joining.
+/// The positions that move with the entries, the last of each user who is still there.
 pub(super) fn positions(entries: &[Drafted]) -> Vec<Position> {
     let mut positions: Vec<Position> = Vec::new();
     for drafted in entries {
-        match &drafted.entry.body {
-            Body::System(SystemBody::MemberRemoved { user, .. }) => positions.retain(|known| known.user != *user),
-            Body::System(system) => system.joined().iter().for_each(|m| raise(&mut positions, &m.user, drafted)),
-            _ if drafted.moves_position => raise(&mut positions, &drafted.entry.actor, drafted),
-            _ => {}
+        if let Some(gone) = departed(drafted) {
+            positions.retain(|known| known.user != *gone);
+        }
+        for position in moved(drafted) {
+            match positions.iter_mut().find(|known| known.user == position.user) {
+                Some(known) => *known = position,
+                None => positions.push(position),
+            }
         }
     }
     positions
 }
 
-fn raise(positions: &mut Vec<Position>, user: &UserId, drafted: &Drafted) {
-    let Entry { seq, message_no, .. } = drafted.entry;
-    let position = Position::read(user.clone(), seq, message_no);
-    match positions.iter_mut().find(|known| known.user == position.user) {
-        Some(known) => *known = position,
-        None => positions.push(position),
-    }
+/// A send moves its sender's position to itself, and who joins starts at the entry of joining.
+fn moved(drafted: &Drafted) -> impl Iterator<Item = Position> {
+    let Entry { seq, message_no, ref actor, ref body, .. } = drafted.entry;
+    let joined = if let Body::System(system) = body { system.joined() } else { &[] };
+    let sender = drafted.moves_position.then_some(actor);
+    let users = joined.iter().map(|member| &member.user).chain(sender);
+    users.map(move |user| Position::read(user.clone(), seq, message_no))
 }
 
-/// Who is gone after the entries.
-fn departed(entries: &[Drafted]) -> Vec<UserId> {
-    let mut departed: Vec<UserId> = Vec::new();
-    for drafted in entries {
-        let Body::System(system) = &drafted.entry.body else { continue };
-        if let SystemBody::MemberRemoved { user, .. } = system {
-            departed.push(user.clone());
-        }
-        departed.retain(|gone| system.joined().iter().all(|member| member.user != *gone));
+/// Who is gone by it.
+fn departed(drafted: &Drafted) -> Option<&UserId> {
+    match &drafted.entry.body {
+        Body::System(SystemBody::MemberRemoved { user, .. }) => Some(user),
+        _ => None,
     }
-    departed
 }

@@ -44,8 +44,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use futures::future::{BoxFuture, join_all, try_join_all};
+use futures::future::{BoxFuture, try_join_all};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use moka::future::Cache;
 use parking_lot::Mutex;
 use scylla::client::execution_profile::ExecutionProfileHandle;
@@ -53,7 +53,7 @@ use scylla::client::session::Session;
 use scylla::deserialize::row::DeserializeRow;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use viberchat_kit::clock::SharedClock;
 use viberchat_kit::fault;
 use viberchat_kit::id::{ConversationId, UserId};
@@ -84,6 +84,8 @@ const DUE_MAX: usize = 16_384;
 const DUE_WITHIN: Duration = Duration::from_secs(30);
 /// Entries that it waits for. They are one read.
 const DUE_ENTRIES: u64 = 64;
+/// How long one turn of it may take.
+const WRITING_MAX: Duration = Duration::from_secs(1);
 /// Between two looks at what is due.
 const DUE_INTERVAL: Duration = Duration::from_millis(400);
 /// Other handles' writes cannot be seen cheaply, so they are taken for granted this often.
@@ -103,6 +105,18 @@ pub(crate) enum OpenError {
     /// Its certificates or our key cannot be read.
     #[error("message.cassandra: {0}")]
     Tls(#[from] TlsError),
+    /// Nobody has brought it up to date.
+    #[error(
+        "the keyspace {keyspace} has schema version {found}, this release needs {known}: run `viberchat migrate schema`"
+    )]
+    Behind {
+        /// The keyspace.
+        keyspace: String,
+        /// Its version; 0: nothing is there.
+        found: usize,
+        /// The version of this release.
+        known: usize,
+    },
     /// Written by a later release.
     #[error("the keyspace {keyspace} has schema version {found}, this release knows {known}")]
     TooNew {
@@ -149,7 +163,7 @@ pub(crate) async fn migrate(config: &CassandraConfig, dry_run: bool) -> std::res
 }
 
 impl CassandraStore {
-    /// Connects to the keyspace, whose schema is brought up to date.
+    /// Connects to the keyspace, whose schema is up to date, or is brought there if the settings say so.
     pub(crate) async fn open(
         config: &CassandraConfig,
         clock: SharedClock,
@@ -166,7 +180,11 @@ impl CassandraStore {
     ) -> std::result::Result<Self, OpenError> {
         let engine = |error: String| OpenError::Engine(error);
         let session = session::connect(config).await?;
-        schema::migrate(&session, config, false).await?;
+        if config.migrate_on_start {
+            schema::migrate(&session, config, false).await?;
+        } else {
+            schema::require(&session, config).await?;
+        }
         session.use_keyspace(config.keyspace(), false).await.map_err(|error| engine(error.to_string()))?;
         let statements = Statements::ready(&session).await.map_err(|error| engine(error.to_string()))?;
         Ok(Self {
@@ -210,49 +228,55 @@ impl CassandraStore {
 
     /// Something about this log waits to be written.
     fn note_due(&self, known: &Arc<Known>) {
-        self.note_due_since(known, Instant::now());
-    }
-
-    fn note_due_since(&self, known: &Arc<Known>, since: Instant) {
         let mut due = self.due.lock();
         if let Some((waiting, _)) = due.get_mut(&known.conversation_id) {
             waiting.clone_from(known);
         } else if due.len() < DUE_MAX {
-            due.insert(known.conversation_id, (known.clone(), since));
+            due.insert(known.conversation_id, (known.clone(), Instant::now()));
         }
     }
 
-    /// Takes what has waited long enough.
-    fn take_due(&self) -> Vec<Waiting> {
+    /// What has waited long enough.
+    fn due_now(&self) -> Vec<Arc<Known>> {
         let now = Instant::now();
-        let mut due = self.due.lock();
+        let due = self.due.lock();
         let is_crowded = due.len() >= DUE_MAX / 2;
         let is_due = |known: &Known, since: Instant| {
             is_crowded || now.duration_since(since) >= DUE_WITHIN || known.unwritten() >= DUE_ENTRIES
         };
-        due.extract_if(|_, (known, since)| is_due(known, *since)).map(|(_, log)| log).collect()
+        due.values().filter(|(known, since)| is_due(known, *since)).map(|(known, _)| known.clone()).collect()
     }
 
-    /// Takes all that waits.
-    fn take_all_due(&self) -> Vec<Waiting> {
-        self.due.lock().drain().map(|(_, log)| log).collect()
+    /// All that waits.
+    fn all_due(&self) -> Vec<Arc<Known>> {
+        self.due.lock().values().map(|(known, _)| known.clone()).collect()
     }
 
-    /// Writes what waits of these logs. What cannot be written stays.
-    async fn write_waiting(&self, logs: Vec<Waiting>) -> Result<()> {
-        let mut result = Ok(());
-        for some in logs.chunks(AT_ONCE) {
-            let writes = some.iter().filter_map(|(known, since)| known.due().map(|due| (known, since, due)));
-            let written = join_all(writes.map(|(known, since, due)| async move {
-                let written = self.write_due(known, &due).await;
-                if written.is_err() {
-                    self.note_due_since(known, *since);
-                }
-                written
-            }));
-            result = written.await.into_iter().fold(result, Result::and);
+    /// Writes what waits of these logs, as much as goes in a moment. The rest waits on, and nobody misses it.
+    async fn write_waiting(&self, logs: Vec<Arc<Known>>) {
+        let writing = stream::iter(logs).for_each_concurrent(AT_ONCE, |known| async move {
+            if let Some(due) = known.due()
+                && let Err(error) = self.write_due(&known, &due).await
+            {
+                tracing::debug!(conversation_id = %known.conversation_id, %error, "positions are not written yet");
+                return;
+            }
+            self.forget_due(&known);
+        });
+        if timeout(WRITING_MAX, writing).await.is_err() {
+            tracing::debug!("not all positions are written yet");
         }
-        result
+    }
+
+    /// Nothing waits, if nothing has come meanwhile.
+    fn forget_due(&self, known: &Arc<Known>) {
+        let mut due = self.due.lock();
+        let Some((waiting, since)) = due.get_mut(&known.conversation_id) else { return };
+        if waiting.due().is_some() {
+            *since = Instant::now();
+        } else {
+            due.remove(&known.conversation_id);
+        }
     }
 
     fn check_open(&self) -> Result<()> {
@@ -390,7 +414,7 @@ impl Store for CassandraStore {
                 is_due
             };
             if is_due {
-                self.write_waiting(self.take_due()).await?;
+                self.write_waiting(self.due_now()).await;
             }
             let mut times = self.times.lock();
             let says = times.said.is_none_or(|said| now.duration_since(said) >= ELSEWHERE_INTERVAL);
@@ -409,7 +433,8 @@ impl Store for CassandraStore {
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         async move {
             self.times.lock().closed = true;
-            self.write_waiting(self.take_all_due()).await
+            self.write_waiting(self.all_due()).await;
+            Ok(())
         }
         .boxed()
     }

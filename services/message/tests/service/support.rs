@@ -287,6 +287,7 @@ pub(crate) fn cassandra() -> Option<&'static CassandraConfig> {
             contact_points: vec![address],
             namespace: format!("test_{:016x}", u64::from_be_bytes(random)),
             replication_factor: 1,
+            migrate_on_start: true,
             connect_timeout_ms: 60_000,
             request_timeout_ms: 30_000,
             append_timeout_ms: 30_000,

@@ -59,9 +59,9 @@ impl CassandraStore {
             written = end;
         }
         fault::kill_point("message.log_unprojected");
+        let projected = self.project_append(&known, &append, &effects).await;
         self.note_due(&known);
-        self.project_append(&known, &append, &effects).await?;
-        Ok(Appended::Stored)
+        projected.map(|()| Appended::Stored)
     }
 
     /// State is written before the append is acknowledged. Whoever comes to know that it is not hears of an unknown outcome,
@@ -85,7 +85,7 @@ impl CassandraStore {
         settled.map_err(|error| StoreError::OutcomeUnknown(error.to_string()))
     }
 
-    async fn write_part(
+    pub(super) async fn write_part(
         &self,
         known: &Known,
         head: u64,

@@ -70,21 +70,23 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    /// Of each record of the append from `from` on, which is one write. Positions are known of the whole only, and stand
-    /// with the last record.
+    /// Of each record, with its own: of an append that is several writes only the first ones may be stored.
     pub(super) fn of_append(append: &Append) -> Vec<Self> {
-        let mut effects: Vec<Self> = append.records.iter().map(|_| Self::default()).collect();
-        for change in &append.changes {
-            let index = change.seq().saturating_sub(append.expected_head + 1);
-            if let Some(own) = usize::try_from(index).ok().and_then(|index| effects.get_mut(index)) {
-                own.changes.push(change.clone());
-            }
+        let Append { expected_head, records, changes, positions, departed, .. } = append;
+        let mut effects: Vec<Self> = records.iter().map(|_| Self::default()).collect();
+        let index_of = |seq: u64| usize::try_from(seq - expected_head - 1).unwrap_or(usize::MAX);
+        for change in changes {
+            effects[index_of(change.seq())].changes.push(change.clone());
         }
-        if let Some(last) = effects.last_mut() {
-            let has_system = append.records.iter().any(|record| record.id.is_none());
-            let positions = if has_system { &mut last.joined } else { &mut last.sent };
-            positions.clone_from(&append.positions);
-            last.departed.clone_from(&append.departed);
+        for (seq, position) in positions {
+            let index = index_of(*seq);
+            let Self { sent, joined, .. } = &mut effects[index];
+            // Only what a user writes has an id.
+            let moved = if records[index].id.is_some() { sent } else { joined };
+            moved.push(position.clone());
+        }
+        for (seq, user) in departed {
+            effects[index_of(*seq)].departed.push(user.clone());
         }
         effects
     }

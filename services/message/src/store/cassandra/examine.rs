@@ -43,17 +43,9 @@ async fn ask(config: &CassandraConfig, clock: &dyn Clock, about: &str) -> Result
         ),
     ];
     findings.extend(engine(&session, about, config).await?);
-    let missing = schema::migrate(&session, config, true).await?;
-    let said =
-        if missing.is_empty() { "up to date".to_owned() } else { format!("{} statements are missing", missing.len()) };
-    findings.push(match missing.is_empty() {
-        true => Finding::good("schema", format!("{}: {said}", config.keyspace())),
-        false => Finding::doubtful(
-            "schema",
-            format!("{}: {said}", config.keyspace()),
-            "`viberchat migrate schema` runs them, or the first start, if the account may create",
-        ),
-    });
+    let missing = schema::migrate(&session, config, true).await?.len();
+    let said = if missing == 0 { "up to date".to_owned() } else { format!("{missing} statements are missing") };
+    findings.push(Finding::schema(missing == 0 || config.migrate_on_start, format!("{}: {said}", config.keyspace())));
     Ok(findings)
 }
 

@@ -153,7 +153,7 @@ impl CassandraStore {
                 if fault::mutant("deletion_leaves_text") {
                     return Ok(());
                 }
-                self.erase(known, *message_seq, *delete_seq, message_body, edit_body).await
+                self.erase(known, *message_seq, message_body, edit_body).await
             }
             StateChange::React { key, seq } | StateChange::Unreact { key, seq } => {
                 let given = matches!(change, StateChange::React { .. });
@@ -187,27 +187,19 @@ impl CassandraStore {
 
     /// Overwrites the bodies of a message and of its edits. All edits stand in the message's state by now: entries are
     /// projected in their order, and none follows a deletion.
-    async fn erase(
-        &self,
-        known: &Known,
-        message_seq: u64,
-        delete_seq: u64,
-        message_body: &[u8],
-        edit_body: &[u8],
-    ) -> Result<()> {
+    async fn erase(&self, known: &Known, message_seq: u64, message_body: &[u8], edit_body: &[u8]) -> Result<()> {
         let conversation_id = known.conversation_id;
         let Some(message) = self.entry(conversation_id, message_seq).await? else { return Ok(()) };
         let edits = message.edits.unwrap_or_default();
         let bodies = edits.iter().map(|seq| (super::row::unsigned(*seq), edit_body));
         let bodies = bodies.chain([(message_seq, message_body)]);
-        let time = known.time(delete_seq);
-        try_join_all(bodies.map(|(seq, body)| self.overwrite(conversation_id, seq, body, time))).await?;
+        try_join_all(bodies.map(|(seq, body)| self.overwrite(conversation_id, seq, body))).await?;
         Ok(())
     }
 
     /// A body was written at a clock's time by a conditional batch, so it is overwritten just after that. Its time is read
     /// SERIAL: a column belongs to conditional or to plain writes, and this is the one exception.
-    async fn overwrite(&self, conversation_id: ConversationId, seq: u64, body: &[u8], time: i64) -> Result<()> {
+    async fn overwrite(&self, conversation_id: ConversationId, seq: u64, body: &[u8]) -> Result<()> {
         let row = self.entry(conversation_id, seq).await?;
         if row.is_none_or(|row| row.erased == Some(true)) {
             return Ok(());
@@ -217,9 +209,8 @@ impl CassandraStore {
         let times: Vec<(i64,)> = self.rows(&self.statements.body_time, (conversation, bucket, place)).await?;
         for (written,) in times {
             let parameters = (written + 1, body, conversation, bucket, place);
-            self.write(&self.statements.overwrite, parameters).await?;
+            self.write(&self.statements.erase, parameters).await?;
         }
-        // Only now: who reads this takes the text for gone.
-        self.write(&self.statements.erased, (time, conversation, bucket, place)).await
+        Ok(())
     }
 }

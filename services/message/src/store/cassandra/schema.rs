@@ -11,7 +11,7 @@ use super::OpenError;
 use crate::config::CassandraConfig;
 
 /// All migrations, oldest first. A released one never changes. `schema_version` says which a keyspace has.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/cassandra/0001_log.cql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/cassandra/0001_log.cql")];
 
 /// How tables are compacted, by the engine.
 const CASSANDRA_COMPACTION: &str = "{'class': 'UnifiedCompactionStrategy'}";
@@ -38,13 +38,19 @@ pub(super) async fn migrate(
     try_to_migrate(session, config, dry_run).await
 }
 
+/// Refuses a keyspace that is not as this release has it.
+pub(super) async fn require(session: &Session, config: &CassandraConfig) -> Result<(), OpenError> {
+    let keyspace = config.keyspace();
+    match applied(session, &keyspace).await? {
+        found if found < MIGRATIONS.len() => Err(OpenError::Behind { keyspace, found, known: MIGRATIONS.len() }),
+        _ => Ok(()),
+    }
+}
+
 async fn try_to_migrate(session: &Session, config: &CassandraConfig, dry_run: bool) -> Result<Vec<String>, OpenError> {
     let keyspace = config.keyspace();
     let is_scylla = is_scylla(session).await?;
     let applied = applied(session, &keyspace).await?;
-    if applied > MIGRATIONS.len() {
-        return Err(OpenError::TooNew { keyspace, found: applied, known: MIGRATIONS.len() });
-    }
     let mut statements = Vec::new();
     if applied == 0 {
         statements.push(create_keyspace(config, &keyspace, is_scylla));
@@ -84,7 +90,7 @@ fn failed(error: &ExecutionError, statement: &str) -> OpenError {
     }
 }
 
-/// How many migrations the keyspace has.
+/// How many migrations the keyspace has: no more than are known.
 async fn applied(session: &Session, keyspace: &str) -> Result<usize, OpenError> {
     let engine = |error: String| OpenError::Engine(error);
     let mut tables = Statement::new(
@@ -101,7 +107,9 @@ async fn applied(session: &Session, keyspace: &str) -> Result<usize, OpenError> 
         session.query_unpaged(version, ()).await.map_err(|error| failed(&error, "the version of the schema"))?;
     let rows = found.into_rows_result().map_err(|error| engine(error.to_string()))?;
     let version = rows.maybe_first_row::<(i32,)>().map_err(|error| engine(error.to_string()))?;
-    Ok(version.map_or(0, |(version,)| usize::try_from(version).unwrap_or(0)))
+    let found = version.map_or(0, |(version,)| usize::try_from(version).unwrap_or(0));
+    let known = MIGRATIONS.len();
+    if found > known { Err(OpenError::TooNew { keyspace: keyspace.to_owned(), found, known }) } else { Ok(found) }
 }
 
 async fn is_scylla(session: &Session) -> Result<bool, OpenError> {

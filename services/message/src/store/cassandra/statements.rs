@@ -103,13 +103,9 @@ statements! {
     delete: LocalQuorum
         "UPDATE conversation_log USING TIMESTAMP ? SET delete_seq = ?, delete_time_ms = ?, edit_body = ? \
          WHERE conversation_id = ? AND bucket = ? AND section = 0 AND seq = ? AND key = ''";
-    /// Overwrites a body.
-    overwrite: LocalQuorum
-        "UPDATE conversation_log USING TIMESTAMP ? SET body = ? \
-         WHERE conversation_id = ? AND bucket = ? AND section = 0 AND seq = ? AND key = ''";
-    /// Says that the body is overwritten.
-    erased: LocalQuorum
-        "UPDATE conversation_log USING TIMESTAMP ? SET erased = true \
+    /// Overwrites a body, and says so at once: nobody may take what is left for what was written.
+    erase: LocalQuorum
+        "UPDATE conversation_log USING TIMESTAMP ? SET body = ?, erased = true \
          WHERE conversation_id = ? AND bucket = ? AND section = 0 AND seq = ? AND key = ''";
     /// A pin.
     pin: LocalQuorum

@@ -11,6 +11,7 @@ use viberchat_kit::id::{Entropy as _, SystemEntropy};
 use viberchat_kit::telemetry::Metrics;
 
 use super::*;
+use crate::domain::entry::Kind;
 use crate::domain::position::Position;
 use crate::store::conformance::{ALL, Backend, Writer, bodies, id, in_space, put, stamp, user, write_id};
 use crate::store::faulty::FaultyBackend;
@@ -49,6 +50,7 @@ async fn new_keyspace() -> Option<CassandraConfig> {
         contact_points: vec![address],
         namespace: format!("test_{:016x}", u64::from_be_bytes(random)),
         replication_factor: 1,
+        migrate_on_start: true,
         connect_timeout_ms: 60_000,
         request_timeout_ms: 30_000,
         append_timeout_ms: 30_000,
@@ -168,7 +170,7 @@ async fn a_head_is_found_with_a_hint_that_lags_by_three_buckets_or_leads_by_one(
         let writing = Arc::new(cassandra.store().await);
         let handle = writing.clone() as Arc<dyn Store>;
         fill(&handle, &mut log, 3).await;
-        writing.write_waiting(writing.take_all_due()).await.unwrap();
+        writing.write_waiting(writing.all_due()).await;
         // Full buckets, and the end inside of one.
         for n in [5, 16, 2] {
             fill(&handle, &mut log, n).await;
@@ -193,10 +195,10 @@ async fn positions_of_senders_are_written_once_for_many_entries_and_when_the_sto
         for (count, written) in [(DUE_ENTRIES - 1, 0), (1, DUE_ENTRIES), (1, DUE_ENTRIES)] {
             for _ in 0..count {
                 let mut append = log.message("alice", &format!("m{}", log.head.seq), "text");
-                append.positions = vec![Position::read(user("alice"), log.head.seq, log.head.seq)];
+                append.positions = vec![(log.head.seq, Position::read(user("alice"), log.head.seq, log.head.seq))];
                 assert_eq!(store.append(append).await.unwrap(), Appended::Stored);
             }
-            store.write_waiting(store.take_due()).await.unwrap();
+            store.write_waiting(store.due_now()).await;
             assert_eq!(store.hints(id(1)).await.unwrap().1, written);
             let position = vec![Position::read(user("alice"), log.head.seq, log.head.seq)];
             assert_eq!(cassandra.open().await.positions(id(1), None, 9).await.unwrap().positions, position);
@@ -244,6 +246,44 @@ async fn a_batch_longer_than_a_bucket_is_stored_whole() {
 }
 
 #[tokio::test]
+async fn what_the_first_part_of_an_append_does_to_members_outlives_a_crash_before_the_second() {
+    let Some(cassandra) = Cassandra::find().await else { return };
+    in_space(Box::pin(async {
+        let store = cassandra.store().await;
+        let mut log = Writer::new(id(1));
+        let mut joining = log.system("all join");
+        joining.positions = ["bob", "carol", "dora"].map(|name| (1, Position::read(user(name), 1, 0))).to_vec();
+        assert_eq!(store.append(joining).await.unwrap(), Appended::Stored);
+        let first = 1 << SHIFT;
+        while log.head.seq < first - 3 {
+            let request = format!("m{}", log.head.seq);
+            assert_eq!(store.append(log.message("alice", &request, &request)).await.unwrap(), Appended::Stored);
+        }
+        let mut whole = log.batch();
+        let mut records = Vec::new();
+        records.push(log.record(Kind::MESSAGE, "bob", Some("b1"), "text"));
+        whole.positions.push((log.head.seq, Position::read(user("bob"), log.head.seq, log.head.message_no)));
+        records.push(log.record(Kind(12), "alice", None, "carol is gone"));
+        whole.departed.push((log.head.seq, user("carol")));
+        records.push(log.record(Kind(12), "alice", None, "erin joins"));
+        whole.positions.push((log.head.seq, Position::read(user("erin"), log.head.seq, log.head.message_no)));
+        assert_eq!(log.head.seq, first, "the bucket is full");
+        records.push(log.record(Kind::MESSAGE, "bob", Some("b2"), "text"));
+        whole.positions.push((log.head.seq, Position::read(user("bob"), log.head.seq, log.head.message_no)));
+        whole.records = records;
+
+        let known = store.known(id(1)).await.unwrap();
+        let (effects, head) = (effects::Effects::of_append(&whole), whole.expected_head);
+        assert!(store.write_part(&known, head, 0, &whole.records[..3], &effects[..3]).await.unwrap());
+        drop((known, store));
+        let positions = cassandra.open().await.positions(id(1), None, 9).await.unwrap().positions;
+        let seen: Vec<_> = positions.iter().map(|position| (position.user.as_str(), position.read_seq)).collect();
+        assert_eq!(seen, [("bob", first - 2), ("dora", 1), ("erin", first)]);
+    }))
+    .await;
+}
+
+#[tokio::test]
 async fn what_a_crash_left_undone_is_done_by_who_reads_next() {
     let Some(cassandra) = Cassandra::find().await else { return };
     in_space(Box::pin(async {
@@ -254,7 +294,7 @@ async fn what_a_crash_left_undone_is_done_by_who_reads_next() {
         let handle = dying.clone() as Arc<dyn Store>;
         fill(&handle, &mut log, 3).await;
         let mut joining = log.system("bob joins");
-        joining.positions = vec![Position::read(user("bob"), 4, 3)];
+        joining.positions = vec![(log.head.seq, Position::read(user("bob"), 4, 3))];
         let edits = [log.edit(1, "e1", "secret"), log.edit(2, "e2", "two, edited")];
         let rest = [log.react("bob", 2, "+1"), log.pin("bob", 2), log.delete(1, "d1")];
         for append in [joining].into_iter().chain(edits).chain(rest) {
@@ -273,8 +313,16 @@ async fn what_a_crash_left_undone_is_done_by_who_reads_next() {
         let erased: Vec<_> = other.read_log(id(1), 0, ALL).await.unwrap().records;
         let erased: Vec<u64> = erased.iter().filter(|record| record.erased).map(|record| record.head.seq).collect();
         assert_eq!(erased, [1, 5]);
-        // In the rows, too.
+        // In the rows, too, and both at once: in between the entry would be shown with what is left of it.
         let reading = cassandra.store().await;
+        let times = format!(
+            "SELECT WRITETIME(body), WRITETIME(erased) FROM {}.conversation_log WHERE conversation_id = ? AND bucket = 0 \
+             AND section = 0 AND seq = 1",
+            cassandra.0.keyspace()
+        );
+        let answer = reading.session.query_unpaged(times, (reading.key(id(1)),)).await.unwrap();
+        let (body, erased) = answer.into_rows_result().unwrap().first_row::<(i64, i64)>().unwrap();
+        assert_eq!(body, erased);
         for (seq, left) in [(1, b"m"), (5, b"e")] {
             assert_eq!(reading.entry(id(1), seq).await.unwrap().unwrap().body(), left);
         }
@@ -318,6 +366,23 @@ async fn a_schema_may_be_made_twice_and_by_two_at_once() {
     assert!(migrate(&config, false).await.unwrap().is_empty(), "nothing is left to do");
 }
 
+#[tokio::test]
+async fn who_does_not_migrate_refuses_what_is_behind_or_newer() {
+    let Some(config) = new_keyspace().await else { return };
+    let config = CassandraConfig { migrate_on_start: false, ..config };
+    let known = schema::MIGRATIONS.len();
+    let nothing = refusal(&config).await;
+    assert!(matches!(nothing, OpenError::Behind { found: 0, known: at, .. } if at == known), "{nothing}");
+    migrate(&config, false).await.unwrap();
+    let store = Cassandra(config.clone()).store().await;
+    let later = format!("INSERT INTO {}.schema_version (name, version) VALUES ('message', 900)", config.keyspace());
+    store.session.query_unpaged(later, ()).await.unwrap();
+    for migrate_on_start in [false, true] {
+        let newer = refusal(&CassandraConfig { migrate_on_start, ..config.clone() }).await;
+        assert!(matches!(newer, OpenError::TooNew { found: 900, known: at, .. } if at == known), "{newer}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_that_start_at_any_time_make_one_schema() {
     let Some(config) = new_keyspace().await else { return };
@@ -344,9 +409,10 @@ async fn encrypted() -> Option<CassandraConfig> {
     Some(CassandraConfig { tls: true, ca_file: Some(ca_file), ..config })
 }
 
-/// What stands in the way of a connection.
+/// Why the keyspace cannot be used.
 async fn refusal(config: &CassandraConfig) -> OpenError {
-    session::connect(config).await.err().unwrap()
+    let metrics = StoreMetrics::new(&Metrics::new());
+    CassandraStore::open(config, Arc::new(SystemClock), metrics).await.err().unwrap()
 }
 
 #[tokio::test]
@@ -417,10 +483,10 @@ async fn doctor_looks_at_the_keyspace_that_is_there() {
     let has = |findings: &[String], verdict: &str, what: &str| {
         findings.iter().any(|finding| finding.contains(verdict) && finding.contains(what))
     };
-    let planned = CassandraConfig { replication_factor: 3, ..config.clone() };
+    let planned = CassandraConfig { replication_factor: 3, migrate_on_start: false, ..config.clone() };
     let before = said(&planned).await;
     assert!(
-        has(&before, "ok", "copies in datacenter1: 3") && has(&before, "WARN", "statements are missing"),
+        has(&before, "ok", "copies in datacenter1: 3") && has(&before, "FAIL", "statements are missing"),
         "{before:?}"
     );
     migrate(&config, false).await.unwrap();

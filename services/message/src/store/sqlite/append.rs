@@ -40,11 +40,14 @@ pub(super) fn run(connection: &Connection, append: &Append) -> Result<Appended, 
     for changed in &append.changes {
         change::apply(connection, append.conversation_id, changed)?;
     }
-    for moved in &append.positions {
-        position::raise(connection, append.conversation_id, moved)?;
-    }
-    for user in &append.departed {
+    for (_, user) in &append.departed {
         position::forget(connection, append.conversation_id, user)?;
+    }
+    for (seq, moved) in &append.positions {
+        let is_gone = append.departed.iter().any(|(later, user)| later > seq && *user == moved.user);
+        if !is_gone {
+            position::raise(connection, append.conversation_id, moved)?;
+        }
     }
     Ok(Appended::Stored)
 }
