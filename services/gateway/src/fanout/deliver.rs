@@ -84,9 +84,7 @@ impl Questions {
 impl Registry {
     /// The stream brings a conversation's entries, whose log has those up to `head_seq`.
     pub(crate) fn topic_is_live(&self, conversation: ConversationId, head_seq: u64) {
-        let Some(topic) = self.topic(conversation) else {
-            return self.topic_wishes.remove(conversation);
-        };
+        let Some(topic) = self.topic(conversation) else { return self.abandon(conversation) };
         let mut followers = topic.followers();
         followers.is_live = true;
         topic.advance_head(head_seq);
@@ -104,12 +102,18 @@ impl Registry {
         }
     }
 
+    /// The stream was told before it heard that nobody follows any more. Somebody may do so again by now: then this wish
+    /// must not come behind theirs.
+    fn abandon(&self, conversation: ConversationId) {
+        let topics = self.topics.lock();
+        if !topics.contains_key(&conversation) {
+            self.topic_wishes.remove(conversation);
+        }
+    }
+
     /// Entries of one conversation, in order.
     pub(crate) fn deliver(&self, conversation: ConversationId, entries: Vec<LogEntry>) {
-        let Some(topic) = self.topic(conversation) else {
-            // The stream was told before it heard that nobody follows any more.
-            return self.topic_wishes.remove(conversation);
-        };
+        let Some(topic) = self.topic(conversation) else { return self.abandon(conversation) };
         let removed: Vec<_> = entries.iter().filter_map(removed_user).collect();
         let mut frames: Vec<_> = entries.into_iter().map(|entry| self.frame(entry)).collect();
         if fault::mutant("fanout_order_swapped") {

@@ -33,7 +33,8 @@ impl Registry {
     pub(crate) fn note_membership_version_of_all(&self, version: u64, but: &HashSet<String>) {
         for user in self.all_users() {
             let mut state = user.state();
-            if state.is_known && !but.contains(user.id().as_str()) {
+            let continues = state.is_known && state.membership_version > 0;
+            if continues && !but.contains(user.id().as_str()) {
                 state.membership_version = state.membership_version.max(version);
             }
         }

@@ -68,6 +68,11 @@ pub(crate) fn join(registry: &Registry, name: &str) -> (Arc<User>, Arc<Member>) 
     (user, member)
 }
 
+/// How many conversations the user is in.
+pub(crate) fn conversations_of(user: &User) -> usize {
+    user.state().by_conversation().len()
+}
+
 fn pushes(member: &Member) -> Vec<Value> {
     let mut session = member.session();
     session.advance(Instant::now());

@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures::Stream;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use viberchat_kit::error::Error;
+use viberchat_kit::error::{Error, Reason};
 use viberchat_kit::id::UserId;
 use viberchat_proto::conversation::v1::watch_memberships_request::Request as Change;
 use viberchat_proto::conversation::v1::watch_memberships_response::Push;
@@ -140,6 +140,10 @@ impl Watch {
                     reason = refusal.error.as_ref().map_or("", |error| error.reason.as_str()),
                     "a user's memberships are not followed"
                 );
+                let reason = refusal.error.as_ref().map(|error| Error::from_proto(error).reason);
+                if reason == Some(Reason::UserNotFound) {
+                    self.take_nobody(registry, &refusal.user_id);
+                }
                 if let Ok(user) = UserId::parse(&refusal.user_id) {
                     self.later.push(self.heard_at, user);
                 }
@@ -158,6 +162,15 @@ impl Watch {
         registry.snapshot(&page.user_id, &memberships, self.heard_at);
         registry.set_membership_version(&page.user_id, page.membership_version);
         self.is_known(registry, &page.user_id);
+    }
+
+    /// A user who was deactivated, maybe while nothing was heard, is in no conversation. Nothing is resumed should they come
+    /// back.
+    fn take_nobody(&mut self, registry: &Registry, user_id: &str) {
+        self.pages.remove(user_id);
+        registry.snapshot(user_id, &[], self.heard_at);
+        registry.set_membership_version(user_id, 0);
+        self.is_known(registry, user_id);
     }
 
     fn is_known(&mut self, registry: &Registry, user_id: &str) {
@@ -201,5 +214,33 @@ fn add_or_resume(registry: &Registry, user_id: String) -> Change {
     match registry.membership_version(&user_id) {
         Some(membership_version) => Change::Resume(WatchMembershipsResume { user_id, membership_version }),
         None => Change::AddUserId(user_id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use viberchat_kit::error::Outcome;
+    use viberchat_proto::conversation::v1::MembershipRefusal;
+
+    use super::*;
+    use crate::fanout::tests::{conversations_of, group, join};
+
+    #[tokio::test]
+    async fn who_was_deactivated_while_nothing_was_heard_is_in_no_conversation() {
+        let registry = Registry::default();
+        let (bob, _member) = join(&registry, "bob");
+        let now = Instant::now();
+        registry.snapshot("bob", &[group(1), group(2)], now);
+        registry.set_membership_version("bob", 7);
+        assert_eq!(conversations_of(&bob), 2);
+        let awaited = HashSet::from(["bob".to_owned()]);
+        let mut watch = Watch { awaited, pages: HashMap::new(), later: Later::default(), heard_at: now };
+        let error = Error::new(Reason::UserNotFound, "no such user").with_outcome(Outcome::NotAttempted).to_proto();
+        let refused = MembershipRefusal { user_id: "bob".to_owned(), error: Some(error), ..Default::default() };
+        watch.take(&registry, WatchMembershipsResponse { push: Some(Push::Refused(refused)) });
+        assert!(conversations_of(&bob) == 0);
+        assert!(watch.awaited.is_empty(), "the others need not wait for one who is gone");
+        registry.note_membership_version_of_all(9, &watch.awaited);
+        assert_eq!(registry.membership_version("bob"), None, "should they come back, everything is asked for");
     }
 }

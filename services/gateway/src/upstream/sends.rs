@@ -61,12 +61,9 @@ struct State {
     queues: HashMap<Place, Queue>,
     next_id: u64,
     pending: HashMap<u64, Pending>,
-    /// Sockets that wait for room in a queue.
-    blocked: Blocked,
+    /// The sockets that wait for room in a queue, by [`name_of`], and in which.
+    blocked: HashMap<usize, Place>,
 }
-
-/// By [`name_of`].
-type Blocked = HashMap<usize, (Arc<Member>, Place)>;
 
 /// Nobody else's as long as the member is there.
 fn name_of(member: &Arc<Member>) -> usize {
@@ -77,12 +74,36 @@ fn name_of(member: &Arc<Member>) -> usize {
 struct Queue {
     requests: VecDeque<SendMessagesRequest>,
     feed: Arc<AtomicWaker>,
+    /// Sockets that wait for room, by [`name_of`].
+    blocked: HashMap<usize, Arc<Member>>,
 }
 
 impl State {
-    /// Sockets that wait for this queue no longer.
-    fn unblock(&mut self, place: Place) -> Vec<Arc<Member>> {
-        self.blocked.extract_if(|_, (_, full)| *full == place).map(|(_, (member, _))| member).collect()
+    fn block(&mut self, member: &Arc<Member>, place: Place) {
+        let Some(queue) = self.queues.get_mut(&place) else { return };
+        queue.blocked.insert(name_of(member), member.clone());
+        self.blocked.insert(name_of(member), place);
+    }
+
+    /// All who wait for this queue, and no longer do.
+    fn unblock_all(&mut self, place: Place) -> Vec<Arc<Member>> {
+        let Some(queue) = self.queues.get_mut(&place) else { return Vec::new() };
+        let unblocked = std::mem::take(&mut queue.blocked);
+        for name in unblocked.keys() {
+            self.blocked.remove(name);
+        }
+        unblocked.into_values().collect()
+    }
+
+    /// Whose sends are refused is read at once: what comes behind them has to be refused with them.
+    fn unblock_refused(&mut self, refused: &[Pending]) -> Vec<Arc<Member>> {
+        let mut unblocked = Vec::new();
+        for pending in refused {
+            let name = name_of(&pending.member);
+            let Some(place) = self.blocked.remove(&name) else { continue };
+            unblocked.extend(self.queues.get_mut(&place).and_then(|queue| queue.blocked.remove(&name)));
+        }
+        unblocked
     }
 
     /// The send has its answer.
@@ -92,19 +113,15 @@ impl State {
         Some(pending)
     }
 
-    /// Takes requests off the queues that nobody waits for. Who waits for room in them.
+    /// Takes requests off the queues that nobody waits for. Who waited for room, and has it now.
     fn sweep(&mut self) -> Vec<Arc<Member>> {
-        let mut unblocked = Vec::new();
-        let places: Vec<Place> = self.queues.keys().copied().collect();
-        for place in places {
-            let Self { queues, pending, .. } = self;
-            let Some(queue) = queues.get_mut(&place) else { continue };
+        let Self { queues, pending, .. } = self;
+        for queue in queues.values_mut() {
             queue.requests.retain(|request| pending.contains_key(&correlation_id(request)));
-            if queue.requests.len() < QUEUE_MAX / 2 {
-                unblocked.append(&mut self.unblock(place));
-            }
         }
-        unblocked
+        let roomy = queues.iter().filter(|(_, queue)| queue.requests.len() < QUEUE_MAX / 2);
+        let roomy: Vec<Place> = roomy.map(|(place, _)| *place).collect();
+        roomy.into_iter().flat_map(|place| self.unblock_all(place)).collect()
     }
 
     fn end_all(&mut self, which: impl Fn(&Pending) -> bool) -> Vec<Pending> {
@@ -161,7 +178,7 @@ impl Sends {
         queue.requests.push_back(SendMessagesRequest { context: Some(context), send: Some(request) });
         let feed = queue.feed.clone();
         if queue.requests.len() >= QUEUE_MAX {
-            state.blocked.insert(name_of(member), (member.clone(), place));
+            state.block(member, place);
         }
         let (member, expires) = (member.clone(), now + self.timeout + GRACE);
         state.pending.insert(correlation_id, Pending { member, under_way, expires, is_taken: false, place, key });
@@ -182,7 +199,10 @@ impl Sends {
             let lost: HashSet<Key> = lost.map(|pending| pending.key.clone()).collect();
             let expired =
                 state.end_all(|pending| is_late(pending) || (!pending.is_taken && lost.contains(&pending.key)));
-            let unblocked = if lost.is_empty() { Vec::new() } else { state.sweep() };
+            let mut unblocked = state.unblock_refused(&expired);
+            if !lost.is_empty() {
+                unblocked.append(&mut state.sweep());
+            }
             lost.into_iter().for_each(|key| state.routes.fail(key, now));
             (expired, unblocked)
         };
@@ -216,17 +236,20 @@ impl Sends {
 
     /// The stream broke: what it had taken may be stored, the rest is not.
     fn close(&self, place: Place) {
-        let (pending, blocked) = {
+        let (pending, unblocked) = {
             let mut state = self.state.lock();
             state.routes.close(place, Instant::now());
+            let mut unblocked = state.unblock_all(place);
             state.queues.remove(&place);
-            (state.end_all(|pending| pending.place == place), state.unblock(place))
+            let pending = state.end_all(|pending| pending.place == place);
+            unblocked.append(&mut state.unblock_refused(&pending));
+            (pending, unblocked)
         };
         for pending in pending {
             let error = if pending.is_taken { unknown() } else { unavailable() };
             pending.refuse(&error);
         }
-        wake(&blocked);
+        wake(&unblocked);
     }
 }
 
@@ -342,8 +365,8 @@ impl Stream for Feed {
         if let Some(pending) = state.pending.get_mut(&correlation_id(&request)) {
             pending.is_taken = true;
         }
-        let has_room = queue.requests.len() < QUEUE_MAX / 2 && !state.blocked.is_empty();
-        let unblocked = if has_room { state.unblock(self.place) } else { Vec::new() };
+        let has_room = queue.requests.len() < QUEUE_MAX / 2 && !queue.blocked.is_empty();
+        let unblocked = if has_room { state.unblock_all(self.place) } else { Vec::new() };
         drop(guard);
         wake(&unblocked);
         Poll::Ready(Some(request))

@@ -121,6 +121,25 @@ async fn what_was_not_taken_in_time_is_never_attempted_nor_what_came_behind_it()
 }
 
 #[tokio::test]
+async fn who_waits_for_room_and_is_refused_is_read_while_what_comes_behind_is_refused_too() {
+    let mut stage = Stage::open();
+    let [slow, _] = stage.conversations.clone();
+    let ((_ann, ann), (_bob, bob)) = (join(&stage.registry, "ann"), join(&stage.registry, "bob"));
+    assert!(stage.send(&ann, "ann", 1, &slow));
+    let later = stage.now + PATIENCE;
+    stage.now += Duration::from_secs(3);
+    for id in 0..QUEUE_MAX as u32 {
+        assert!(stage.send(&bob, "bob", id + 1, &slow));
+    }
+    assert!(stage.send(&ann, "ann", 2, &slow));
+    assert!(!stage.sends.has_room(&ann) && !stage.sends.has_room(&bob));
+    stage.sends.expire(later);
+    assert!(stage.sends.has_room(&ann) && !stage.sends.has_room(&bob), "the queue is full, with his");
+    stage.now = later;
+    assert!(!stage.send(&ann, "ann", 3, &slow));
+}
+
+#[tokio::test]
 async fn a_conversation_has_one_instance_however_its_id_is_spelled() {
     let mut stage = Stage::open();
     let (_ann, ann) = join(&stage.registry, "ann");
