@@ -413,7 +413,8 @@ pub(crate) trait Store: Send + Sync {
     /// Whether the store answers.
     fn ping(&self) -> BoxFuture<'_, Result<()>>;
 
-    /// Ends writing after what is queued or waits; what was erased leaves the files now. Writes after it are `Unavailable`.
-    /// Without it nothing is lost, but erased texts may lie in the files until the next start.
+    /// Ends writing after what is queued, and what else waits as far as that goes in a moment; what was erased leaves the
+    /// files now. Writes after it are `Unavailable`. Without it nothing is lost, but erased texts may lie in the files until
+    /// the next start.
     fn close(&self) -> BoxFuture<'_, Result<()>>;
 }

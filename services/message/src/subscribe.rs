@@ -231,7 +231,8 @@ impl Subscription {
             return;
         }
         while let Some(conversation_id) = self.behind.pop_front() {
-            let Some(follow) = self.follows.get(&conversation_id) else { continue };
+            // Who has left the list meanwhile, by being asked for once more, comes back to it once it may begin.
+            let Some(follow) = self.follows.get(&conversation_id).filter(|follow| follow.is_behind()) else { continue };
             let (generation, after, store) = (follow.generation, follow.sent(), self.app.store.clone());
             self.app.metrics.subscribe.fills.inc();
             let read = async move {
@@ -289,6 +290,8 @@ impl Subscription {
             self.user_follows -= usize::from(follow.viewer != Viewer::Relay);
             self.app.bus.unfollow(conversation_id, &self.inbox);
         }
+        // Whoever follows it next may see less of it.
+        self.page.take_if(|(of, ..)| *of == conversation_id);
     }
 }
 

@@ -14,8 +14,10 @@ use super::{Lane, Request, Reserved, Stored, Tools, append};
 use crate::domain::dedup::Found;
 use crate::domain::entry::Entry;
 use crate::domain::head::LogState;
-use crate::error;
-use crate::store::{Appended, StoreError};
+use crate::domain::position::Position;
+use crate::domain::rules::Intent;
+use crate::store::{Appended, ReadLimit, StoreError};
+use crate::{convert, error};
 
 /// How often a batch is decided again before its callers are asked to come back.
 const ROUNDS_MAX: u32 = 12;
@@ -55,6 +57,25 @@ pub(super) fn start(tools: &Arc<Tools>, lane: &Arc<Lane>, ids_max: usize) {
     tools.lifecycle.spawn("message-lane", driver.run());
 }
 
+/// An entry that an append has stored whose outcome was unknown.
+struct LateNews {
+    seq: u64,
+    moves_position: bool,
+}
+
+fn late_news(attempts: &[Attempt], decision: &Decision) -> Vec<LateNews> {
+    let decided = attempts.iter().zip(&decision.verdicts);
+    let late = decided.filter_map(|(attempt, verdict)| match verdict {
+        Verdict::Before { seq } if attempt.in_doubt_at.is_some() => Some((attempt, *seq)),
+        _ => None,
+    });
+    late.map(|(attempt, seq)| {
+        let intent = &attempt.request.proposal.intent;
+        LateNews { seq, moves_position: matches!(intent, Intent::Send { keep_read_position: false, .. }) }
+    })
+    .collect()
+}
+
 /// How a round ended.
 enum Round {
     /// Everybody can be told.
@@ -81,7 +102,11 @@ impl Driver {
         let mut prepared = Prepared::default();
         for round in 0..ROUNDS_MAX {
             match self.round(&mut attempts, &mut prepared, lost).await {
-                Round::Done(decision) => return self.deliver(attempts, decision),
+                Round::Done(decision) => {
+                    let late = late_news(&attempts, &decision);
+                    self.deliver(attempts, decision);
+                    return self.tell_late(late).await;
+                }
                 Round::Failed(error) => return self.fail(attempts, &error),
                 Round::Again => {
                     lost = true;
@@ -189,6 +214,30 @@ impl Driver {
         }
         self.tools.activity.note(&entries);
         self.tools.bus.publish(self.lane.conversation_id, &entries, &positions);
+    }
+
+    /// Tells subscribers of entries of which it was unknown for a while whether they are stored: they are.
+    async fn tell_late(&self, late: Vec<LateNews>) {
+        let conversation_id = self.lane.conversation_id;
+        for LateNews { seq, moves_position } in late {
+            let only = ReadLimit { items: 1, bytes: usize::MAX };
+            let read = self.tools.store.read_log(conversation_id, seq - 1, only).await;
+            let entry = read.and_then(|slice| {
+                let record = slice.records.into_iter().next();
+                record.map(|record| convert::entry(conversation_id, record)).transpose()
+            });
+            match entry {
+                Ok(entry) => {
+                    let entry = entry.map(Arc::new);
+                    let moved = entry.as_ref().filter(|_| moves_position);
+                    let moved = moved.map(|entry| Position::read(entry.actor.clone(), entry.seq, entry.message_no));
+                    self.tools.activity.note(entry.as_slice());
+                    self.tools.bus.publish(conversation_id, entry.as_slice(), moved.as_slice());
+                }
+                // The audit of heads finds it.
+                Err(error) => tracing::debug!(%conversation_id, seq, %error, "an entry is not told of yet"),
+            }
+        }
     }
 
     /// Nothing was stored of this batch, except what an earlier round left in doubt.

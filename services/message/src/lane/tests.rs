@@ -14,6 +14,7 @@ use viberchat_kit::rpc::Channel;
 use viberchat_kit::telemetry::Metrics;
 
 use super::*;
+use crate::bus::{Contents, Inbox};
 use crate::domain::content::Metadata;
 use crate::domain::dedup::{Found, WriteId};
 use crate::domain::entry::{Body, Door};
@@ -227,10 +228,20 @@ async fn eventually(mut holds: impl FnMut() -> bool) {
 async fn an_append_that_was_stored_without_an_answer_is_found_and_not_repeated() {
     let rig = Rig::new();
     rig.send("m1").await.unwrap();
+    let inbox = Arc::new(Inbox::new(10));
+    rig.lanes.tools.bus.follow(conversation(1), &inbox);
     rig.fault(Fault::StoreAndForget);
     let stored = rig.send("m2").await.unwrap();
     assert_eq!((stored.seq(), stored.is_duplicate()), (2, false), "it is this call's own");
     assert_eq!(rig.log().await, ["m1", "m2"]);
+    let mut told = Contents::default();
+    eventually(|| {
+        told = inbox.take_now();
+        !told.entries.is_empty()
+    })
+    .await;
+    assert_eq!(told.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [2]);
+    assert_eq!(told.positions.values().map(|position| position.read_seq).collect::<Vec<_>>(), [2]);
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ use scylla::client::session::Session;
 use scylla::deserialize::row::DeserializeRow;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep};
 use viberchat_kit::clock::SharedClock;
 use viberchat_kit::fault;
 use viberchat_kit::id::{ConversationId, UserId};
@@ -84,7 +84,7 @@ const DUE_MAX: usize = 16_384;
 const DUE_WITHIN: Duration = Duration::from_secs(30);
 /// Entries that it waits for. They are one read.
 const DUE_ENTRIES: u64 = 64;
-/// How long one turn of it may take.
+/// How long one turn of it begins with more.
 const WRITING_MAX: Duration = Duration::from_secs(1);
 /// Between two looks at what is due.
 const DUE_INTERVAL: Duration = Duration::from_millis(400);
@@ -236,7 +236,7 @@ impl CassandraStore {
         }
     }
 
-    /// What has waited long enough.
+    /// What has waited long enough, longest first.
     fn due_now(&self) -> Vec<Arc<Known>> {
         let now = Instant::now();
         let due = self.due.lock();
@@ -244,7 +244,10 @@ impl CassandraStore {
         let is_due = |known: &Known, since: Instant| {
             is_crowded || now.duration_since(since) >= DUE_WITHIN || known.unwritten() >= DUE_ENTRIES
         };
-        due.values().filter(|(known, since)| is_due(known, *since)).map(|(known, _)| known.clone()).collect()
+        let mut logs: Vec<_> = due.values().filter(|(known, since)| is_due(known, *since)).cloned().collect();
+        drop(due);
+        logs.sort_unstable_by_key(|(_, since)| *since);
+        logs.into_iter().map(|(known, _)| known).collect()
     }
 
     /// All that waits.
@@ -252,24 +255,24 @@ impl CassandraStore {
         self.due.lock().values().map(|(known, _)| known.clone()).collect()
     }
 
-    /// Writes what waits of these logs, as much as goes in a moment. The rest waits on, and nobody misses it.
+    /// Writes what waits of these logs, as much as is begun in a moment. The rest waits on, and nobody misses it.
     async fn write_waiting(&self, logs: Vec<Arc<Known>>) {
-        let writing = stream::iter(logs).for_each_concurrent(AT_ONCE, |known| async move {
-            if let Some(due) = known.due()
-                && let Err(error) = self.write_due(&known, &due).await
-            {
+        let begun = stream::iter(logs).take_until(sleep(WRITING_MAX));
+        let writing = begun.for_each_concurrent(AT_ONCE, |known| async move {
+            let written = match known.due() {
+                Some(due) => self.write_due(&known, &due).await,
+                None => Ok(()),
+            };
+            if let Err(error) = written {
                 tracing::debug!(conversation_id = %known.conversation_id, %error, "positions are not written yet");
-                return;
             }
-            self.forget_due(&known);
+            self.wait_anew(&known);
         });
-        if timeout(WRITING_MAX, writing).await.is_err() {
-            tracing::debug!("not all positions are written yet");
-        }
+        writing.await;
     }
 
-    /// Nothing waits, if nothing has come meanwhile.
-    fn forget_due(&self, known: &Arc<Known>) {
+    /// What came meanwhile, or could not be written, waits behind all others.
+    fn wait_anew(&self, known: &Arc<Known>) {
         let mut due = self.due.lock();
         let Some((waiting, since)) = due.get_mut(&known.conversation_id) else { return };
         if waiting.due().is_some() {

@@ -55,6 +55,11 @@ impl Follow {
         self.started
     }
 
+    /// Whether it has begun, and misses something.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
     /// The last entry that was passed on.
     pub(super) fn sent(&self) -> u64 {
         self.sent

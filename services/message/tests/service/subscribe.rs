@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -212,6 +213,42 @@ async fn strangers_positions_past_the_head_and_malformed_ids_are_refused_one_by_
     assert_eq!(stream.unsubscribed().await, (3, Some(Reason::InvalidArgument)));
     stream.add("alice", 4, &[(id, None)]).await;
     assert_eq!(stream.subscribed().await.correlation_id, 4);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_once_more_shows_nothing_before_it_is_known_what_its_user_may_see() {
+    let world = World::new();
+    let node = world.node().await;
+    let mut client = node.client();
+    let all = world.members.direct(["alice", "bob"]);
+    for n in 0..100 {
+        sent(&mut client, "bob", all, &format!("m{n}"), &"long ".repeat(600)).await;
+    }
+    let cleared: Vec<_> = (0..5).map(|_| world.members.direct(["alice", "carol"])).collect();
+    for id in &cleared {
+        sent(&mut client, "carol", *id, "m1", "gone").await;
+        world.members.clear(*id, "alice", 1);
+    }
+    let mut alice = Following::open(&mut client).await;
+    let starts: Vec<_> = [&all].into_iter().chain(&cleared).map(|id| (*id, Some(0))).collect();
+    alice.add("alice", 1, &starts).await;
+    for _ in &starts {
+        alice.subscribed().await;
+    }
+    // Nothing more is read: the others wait behind the long one.
+    until_answers_are_old().await;
+    world.members.silent.store(true, Ordering::SeqCst);
+    alice.add("alice", 2, &starts[1..]).await;
+    let mut shown = 0;
+    while shown < starts.len() - 1 {
+        if let Push::Entry(entry) = alice.push().await
+            && entry.conversation_id != all.to_string()
+        {
+            assert!(is_hidden(&entry), "{entry:?}");
+            shown += 1;
+        }
+    }
+    world.members.silent.store(false, Ordering::SeqCst);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! Writes what entries do to messages and positions. Every write carries its entry's place as its time, so the latest entry
-//! wins in any order, and repeating changes nothing.
+//! wins in any order, and repeating changes nothing; an erasure carries the time after that of what it overwrites.
 //!
 //! Whoever shows a head has settled it: all entries up to it are projected, one after the other, by whoever comes first. A
 //! crash between an append and its projection so costs the next reader a few writes, and nobody sees half of it.

@@ -390,7 +390,7 @@ async fn several_that_start_at_any_time_make_one_schema() {
     let starts = (0..12_u64).map(|number| {
         let config = &config;
         async move {
-            tokio::time::sleep(Duration::from_millis(number * 40)).await;
+            sleep(Duration::from_millis(number * 40)).await;
             migrate(config, false).await
         }
     });
