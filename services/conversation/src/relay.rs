@@ -159,7 +159,8 @@ impl<S: ConversationStore + Clone> Relay<S> {
             after = Some(*last);
             backlog += page.len();
             let results = futures::stream::iter(page).map(|id| self.sweep_one(id)).buffer_unordered(SWEEP_CONCURRENCY);
-            complete &= results.all(async |done| done).await;
+            // All of them, whichever fails: who is refused for good must not end the page for the rest.
+            complete &= results.fold(true, async |all, done| all & done).await;
         }
         self.0.metrics.relay_backlog.set(i64::try_from(backlog).unwrap_or(i64::MAX));
         complete

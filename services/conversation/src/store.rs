@@ -385,7 +385,8 @@ pub(crate) trait ConversationStore: Send + Sync + 'static {
     /// The number of the newest change.
     fn newest_change(&self) -> impl Future<Output = Result<ChangeId, StoreError>> + Send;
 
-    /// Changes after a number, in order, at most `limit`. `None`: some of them have been pruned.
+    /// Changes after a number, in order, at most `limit`. `None`: some of them have been pruned, or there is no such number
+    /// (any more).
     fn changes_after(
         &self,
         after: ChangeId,

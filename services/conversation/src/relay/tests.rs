@@ -85,15 +85,25 @@ async fn two_processes_that_relay_the_same_do_it_once() {
 #[tokio::test]
 async fn a_conversation_that_the_log_refuses_keeps_no_other_waiting() {
     let service = TestService::start_with(quick).await;
-    let stuck = service.group("alice", &[]).await;
-    // As if the log had lost what it had: the next version has no predecessor there.
-    service.log.forget(stuck);
-    let leave = LeaveConversationRequest { conversation_id: stuck.to_string(), request_id: "leave".into() };
-    assert!(service.api.leave_conversation(by("alice", leave)).await.unwrap().into_inner().pending);
+    // More than are relayed at once, and all of them come first.
+    let mut all_stuck = Vec::new();
+    for number in 0..3 * SWEEP_CONCURRENCY {
+        let stuck = service.group("alice", &[]).await;
+        // As if the log had lost what it had: the next version has no predecessor there.
+        service.log.forget(stuck);
+        let leave =
+            LeaveConversationRequest { conversation_id: stuck.to_string(), request_id: format!("leave{number}") };
+        assert!(service.api.leave_conversation(by("alice", leave)).await.unwrap().into_inner().pending);
+        all_stuck.push(stuck);
+    }
     let other = behind(&service, 2).await;
+    let relay = &service.state.relay;
+    eventually("the end of what the calls try", async || relay.0.runs.lock().is_empty().then_some(())).await;
     service.log.set_down(false);
     eventually("the other's relay", async || (versions(&service, other).len() == 3).then_some(())).await;
-    assert_eq!(service.state.store.outbox(stuck, 10).await.unwrap().len(), 1);
+    for stuck in all_stuck {
+        assert_eq!(service.state.store.outbox(stuck, 10).await.unwrap().len(), 1);
+    }
 }
 
 #[tokio::test]

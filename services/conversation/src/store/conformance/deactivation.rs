@@ -75,10 +75,16 @@ pub(crate) async fn a_deactivation_takes_the_memberships_from_those_who_watch<E:
         (direct_id, ChangedFor(alice.clone())),
     ]);
     assert_eq!(heard_since(before).await, gone);
+    // Who reads it now has heard of the removals already.
+    assert!(store.memberships(&bob, None, 10).await.unwrap().is_empty());
     let before = store.newest_change().await.unwrap();
     upsert(store, &["bob"]).await;
     let back = expected([(group_id, Added(bob.clone())), (direct_id, Added(bob)), (direct_id, ChangedFor(alice))]);
     assert_eq!(heard_since(before).await, back);
+    // As whoever watches asks after the store was restored from a backup.
+    let newest = store.newest_change().await.unwrap();
+    assert!(store.changes_after(newest, 10).await.unwrap().is_some_and(|changes| changes.is_empty()));
+    assert!(store.changes_after(ChangeId(newest.0 + 3), 10).await.unwrap().is_none());
     // Another write of an active profile is no change.
     let before = store.newest_change().await.unwrap();
     upsert(store, &["bob"]).await;

@@ -24,6 +24,7 @@ pub(super) const MEMBERSHIPS: &str = "SELECT m.conversation_id, m.kind, m.role, 
          JOIN conversation c ON c.conversation_id = m.conversation_id \
          WHERE m.user_id = $1 AND ($2::uuid IS NULL OR m.conversation_id > $2) AND m.listed \
             AND s.from_seq IS NOT NULL \
+            AND NOT EXISTS (SELECT 1 FROM user_profile p WHERE p.user_id = m.user_id AND p.deactivated_at_ms IS NOT NULL) \
          ORDER BY m.conversation_id LIMIT $3";
 
 pub(super) async fn memberships(
@@ -74,7 +75,8 @@ pub(super) async fn changes_after(
 ) -> Result<Option<Vec<StoredChange>>, StoreError> {
     let newest = newest_change(attempt).await?;
     if newest <= after {
-        return Ok(Some(Vec::new()));
+        // A store that was restored counts from before again.
+        return Ok((newest == after).then(Vec::new));
     }
     let rows = sqlx::query(CHANGES).bind(signed(after.0)).bind(limit(rows_max)).fetch_all(attempt.pool()).await?;
     let changes = rows.iter().map(stored_change).collect::<Result<Vec<_>, _>>()?;

@@ -17,6 +17,7 @@ pub(super) const MEMBERSHIPS: &str = "SELECT m.conversation_id, m.kind, m.role, 
             ON s.conversation_id = m.conversation_id AND s.user_id = m.user_id AND s.from_version = m.from_version \
          JOIN conversation c ON c.conversation_id = m.conversation_id \
          WHERE m.user_id = ?1 AND m.conversation_id > ?2 AND m.listed = 1 AND s.from_seq IS NOT NULL \
+            AND NOT EXISTS (SELECT 1 FROM user_profile p WHERE p.user_id = m.user_id AND p.deactivated_at_ms IS NOT NULL) \
          ORDER BY m.conversation_id LIMIT +?3";
 
 pub(super) async fn memberships(
@@ -50,7 +51,8 @@ pub(super) async fn changes_after(
 ) -> Result<Option<Vec<StoredChange>>, StoreError> {
     let newest = newest_change(readers).await?;
     if newest <= after {
-        return Ok(Some(Vec::new()));
+        // A store that was restored counts from before again.
+        return Ok((newest == after).then(Vec::new));
     }
     let rows = sqlx::query(CHANGES).bind(signed(after.0)).bind(limit(rows_max)).fetch_all(readers).await?;
     let changes = rows.iter().map(stored_change).collect::<Result<Vec<_>, _>>()?;
