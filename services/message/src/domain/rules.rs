@@ -100,6 +100,11 @@ pub(crate) enum Intent {
 }
 
 impl Intent {
+    /// Whether what is appended moves its sender's read position to itself.
+    pub(crate) fn moves_position(&self) -> bool {
+        matches!(self, Self::Send { keep_read_position: false, .. })
+    }
+
     /// The message that it is about, the one that it answers included.
     pub(crate) fn target(&self) -> Option<MessageId> {
         match self {

@@ -15,8 +15,7 @@ use crate::domain::dedup::Found;
 use crate::domain::entry::Entry;
 use crate::domain::head::LogState;
 use crate::domain::position::Position;
-use crate::domain::rules::Intent;
-use crate::store::{Appended, ReadLimit, StoreError};
+use crate::store::{Appended, StoreError};
 use crate::{convert, error};
 
 /// How often a batch is decided again before its callers are asked to come back.
@@ -69,11 +68,8 @@ fn late_news(attempts: &[Attempt], decision: &Decision) -> Vec<LateNews> {
         Verdict::Before { seq } if attempt.in_doubt_at.is_some() => Some((attempt, *seq)),
         _ => None,
     });
-    late.map(|(attempt, seq)| {
-        let intent = &attempt.request.proposal.intent;
-        LateNews { seq, moves_position: matches!(intent, Intent::Send { keep_read_position: false, .. }) }
-    })
-    .collect()
+    late.map(|(attempt, seq)| LateNews { seq, moves_position: attempt.request.proposal.intent.moves_position() })
+        .collect()
 }
 
 /// How a round ended.
@@ -220,12 +216,9 @@ impl Driver {
     async fn tell_late(&self, late: Vec<LateNews>) {
         let conversation_id = self.lane.conversation_id;
         for LateNews { seq, moves_position } in late {
-            let only = ReadLimit { items: 1, bytes: usize::MAX };
-            let read = self.tools.store.read_log(conversation_id, seq - 1, only).await;
-            let entry = read.and_then(|slice| {
-                let record = slice.records.into_iter().next();
-                record.map(|record| convert::entry(conversation_id, record)).transpose()
-            });
+            let read = prepare::record_at(self, seq).await;
+            let entry =
+                read.and_then(|record| record.map(|record| convert::entry(conversation_id, record)).transpose());
             match entry {
                 Ok(entry) => {
                     let entry = entry.map(Arc::new);

@@ -19,7 +19,7 @@ use crate::domain::membership::Standing;
 use crate::domain::rules::{Draft, Intent, Proposal};
 use crate::domain::target::{Target, Targets};
 use crate::error;
-use crate::store::{MessageRecord, ReactionKey, ReadLimit, Record};
+use crate::store::{MessageRecord, ReactionKey, ReadLimit, Record, StoreError};
 
 /// A delta longer than this is not read; the lane loads anew.
 const DELTA_ENTRIES_MAX: usize = 256;
@@ -172,14 +172,19 @@ async fn look_up_versions(driver: &mut Driver, attempts: &[Attempt], prepared: &
 /// comes from a conversation store that is older than the log, and who runs it has to know.
 async fn say_if_another(driver: &Driver, version: u64, body: &SystemBody, seq: u64) -> Result<()> {
     let conversation_id = driver.lane.conversation_id;
-    let limit = ReadLimit { items: 1, bytes: usize::MAX };
-    let slice = driver.tools.store.read_log(conversation_id, seq - 1, limit).await?;
-    let Some(first) = slice.records.first() else { return Ok(()) };
+    let Some(first) = record_at(driver, seq).await? else { return Ok(()) };
     if convert::decode_body(&first.body)? != Body::System(body.clone()) {
         driver.tools.metrics.versions_reused.inc();
         tracing::error!(%conversation_id, version, seq, "a change is not in the log, which has another one of its version: was the conversation store restored?");
     }
     Ok(())
+}
+
+/// One entry of the log.
+pub(super) async fn record_at(driver: &Driver, seq: u64) -> std::result::Result<Option<Record>, StoreError> {
+    let limit = ReadLimit { items: 1, bytes: usize::MAX };
+    let slice = driver.tools.store.read_log(driver.lane.conversation_id, seq - 1, limit).await?;
+    Ok(slice.records.into_iter().next())
 }
 
 /// Reads the messages that writes are about, as they stand at the head.

@@ -210,7 +210,7 @@ impl<'a> Draft<'a> {
             },
             last_message_seq: self.head.last_message_seq,
             fingerprint: proposal.id.as_ref().map(|(_, fingerprint)| *fingerprint),
-            moves_position: matches!(proposal.intent, Intent::Send { keep_read_position: false, .. }),
+            moves_position: proposal.intent.moves_position(),
             erases,
         });
         &self.entries[self.entries.len() - 1]
